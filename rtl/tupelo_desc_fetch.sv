@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+// tupelo_desc_fetch - asks for descriptors ahead of their use, for all virtqueues
+// Guarantees: reads bursts of up to 256 bytes of a ring, several in flight a queue, never more than the queue's
+//   cache has room for. After a descriptor that is not available the position goes back and everything read
+//   beyond it is dropped. Before a queue falls asleep its event structure is armed and the ring looked at once
+//   more, so that no doorbell is lost (VIRTIO 1.2 sections 2.8.7, 2.8.10, 2.8.21.3).
+// Clock/reset: clk; rst synchronous, active high. start_i sets up one queue's state.
+// Contract: ar_* is a request stream answered in order on r_* (tupelo_desc_unpack's side). One request a cycle.
+// The life of a queue: asleep -(doorbell)-> polling -(nothing available)-> arming -> looking again -> asleep.
+`default_nettype none
+module tupelo_desc_fetch
+  import tupelo_pkg::*;
+#(
+    parameter integer QUEUES     = 16,  // virtqueues, 2..128
+    parameter integer DESC_CACHE = 64,  // descriptors cached a queue, a power of two 16..128
+    parameter integer BURSTS     = 16,  // bursts in flight over all queues, a power of two <= 64
+    localparam integer QidxW = $clog2(QUEUES)
+) (
+    input  wire               clk,
+    input  wire               rst,
+    input  wire               halt_i,
+    input  wire               event_idx_i,       // VIRTIO_F_RING_EVENT_IDX negotiated
+    input  wire  [QUEUES-1:0] active_i,
+    input  wire               start_i,
+    input  wire  [ QidxW-1:0] start_queue_i,
+    input  wire               kick_i,
+    input  wire  [ QidxW-1:0] kick_queue_i,
+    output wire  [QUEUES-1:0] awake_o,           // may still find descriptors without another doorbell
+    // queue table
+    output wire  [ QidxW-1:0] cfg_queue_o,
+    input  wire  queue_cfg_t  cfg_i,
+    // requests
+    output wire               ar_valid,
+    input  wire               ar_ready,
+    output wire  [      63:0] ar_addr,
+    output wire  [       4:0] ar_descs,          // 1..16
+    output wire  [ QidxW-1:0] ar_queue,
+    // from tupelo_desc_unpack: what became of a burst
+    input  wire               done_i,            // pulse: a burst of done_queue_i has been looked at
+    input  wire  [ QidxW-1:0] done_queue_i,
+    input  wire               miss_i,            // with done_i: it ended at a descriptor that is not available
+    input  wire               miss_mid_chain_i,  // with miss_i: inside a chain
+    input  wire               fail_i,            // with done_i: an error was reported, the queue is stopping
+    input  wire               full_i,            // with done_i: every descriptor of a whole burst was taken
+    input  wire               took_i,            // pulse: a descriptor of took_queue_i was taken
+    input  wire  [ QidxW-1:0] took_queue_i,
+    output wire               broken_o,          // with miss_i: the chain will never be complete
+    input  wire  ring_pos_t   accept_pos_i,      // of accept_queue_o: next position to be accepted
+    input  wire  [       7:0] accept_count_i,    // of accept_queue_o: descriptors accepted so far, modulo 256
+    input  wire  [       7:0] pop_count_i,       // of accept_queue_o: descriptors taken out of the cache, modulo 256
+    input  wire  [QUEUES-1:0] chain_ready_i,     // a whole chain is in the cache
+    output wire  [ QidxW-1:0] accept_queue_o,
+    input  wire               free_i,            // pulse: free_queue_i has more room in its cache
+    input  wire  [ QidxW-1:0] free_queue_i,
+    input  wire               free2_i,
+    input  wire  [ QidxW-1:0] free2_queue_i,
+    output wire               dropping_o,        // of done_queue_i: the burst is to be thrown away
+    // event structure writes
+    output wire               ew_valid,
+    input  wire               ew_ready,
+    output wire  [ QidxW-1:0] ew_queue,
+    output wire  [      31:0] ew_data,
+    input  wire               ewb_valid,         // pulse: the write of ewb_queue has been answered
+    input  wire  [ QidxW-1:0] ewb_queue,
+    // queue reset
+    input  wire  [ QidxW-1:0] busy_queue_i,
+    output wire               busy_o
+);
+  localparam integer BurstDescs = BurstBytes / DescBytes;  // 16
+  localparam integer CreditW = $clog2(BURSTS) + 1;
+
+  // Written by the request side.
+  ring_pos_t iss_pos_mem[QUEUES];
+  logic [7:0] iss_count_mem[QUEUES];
+  logic [5:0] iss_bursts_mem[QUEUES];
+  logic [QUEUES-1:0] rewound_q;
+  // Written by the answer side.
+  logic [5:0] done_bursts_mem[QUEUES];
+  logic [5:0] drop_until_mem[QUEUES];
+  logic [QUEUES-1:0] rewind_q;  // differs from rewound_q: the request side must start over at the accepted position
+  logic [QUEUES-1:0] stream_q;  // the last burst was full: read far ahead
+
+  logic [QUEUES-1:0] want_q, kick_q, poll_q, arming_q, again_q, quiet_told_q;
+  logic [QUEUES-1:0] arm_req_q, mute_req_q, ew_flight_q, ew_is_arm_q;
+  logic [QidxW-1:0] last_q, ew_last_q;
+  logic [CreditW-1:0] credit_q;
+
+  // ---- request side: one queue a cycle
+  wire pick_valid;
+  wire [QidxW-1:0] pick;
+  tupelo_rr_pick #(
+      .N(QUEUES)
+  ) u_pick (
+      .req_i  (want_q),
+      .last_i (last_q),
+      .valid_o(pick_valid),
+      .idx_o  (pick)
+  );
+
+  // An arming write is made of the position where the queue stopped; it borrows the position port then.
+  wire ew_pick_valid;
+  wire [QidxW-1:0] ew_pick;
+  tupelo_rr_pick #(
+      .N(QUEUES)
+  ) u_ew_pick (
+      .req_i  ((arm_req_q | mute_req_q) & ~ew_flight_q),
+      .last_i (ew_last_q),
+      .valid_o(ew_pick_valid),
+      .idx_o  (ew_pick)
+  );
+  wire arm = arm_req_q[ew_pick];
+
+  assign ew_valid = ew_pick_valid && !halt_i;
+  assign accept_queue_o = ew_valid ? ew_pick : pick;
+  assign ew_queue = ew_pick;
+  assign ew_data = !arm ? {14'd0, EventDisable, 16'd0}
+      : event_idx_i ? {14'd0, EventDesc, accept_pos_i} : {14'd0, EventEnable, 16'd0};
+
+  assign cfg_queue_o = pick;
+  wire restart = rewind_q[pick] != rewound_q[pick];
+  wire ring_pos_t pos = restart ? accept_pos_i : iss_pos_mem[pick];
+  wire [7:0] count = restart ? accept_count_i : iss_count_mem[pick];
+  wire [5:0] in_flight = iss_bursts_mem[pick] - done_bursts_mem[pick];
+  wire dropping_pick = done_bursts_mem[pick] != drop_until_mem[pick];
+  wire [63:0] addr = cfg_i.desc + {45'd0, pos.idx, 4'd0};
+  wire [15:0] to_boundary = 16'(BurstDescs) - {12'd0, addr[7:4]};
+  wire [15:0] to_end = cfg_i.size - {1'b0, pos.idx};
+  wire [15:0] whole = to_boundary < to_end ? to_boundary : to_end;
+  wire [7:0] room = 8'(DESC_CACHE) - (count - pop_count_i);
+  // A chain that the cache cannot finish for want of room is the one case in which a short read is worth it.
+  wire tight = !chain_ready_i[pick] && in_flight == 6'd0;
+  wire [15:0] n_descs = whole <= {8'd0, room} ? whole : {8'd0, room};
+  wire [5:0] most = again_q[pick] ? 6'd1 : stream_q[pick] ? 6'(DESC_CACHE / BurstDescs) + 6'd1 : 6'd2;
+  wire polling = poll_q[pick] || (kick_q[pick] && !arming_q[pick]);
+  wire eligible = active_i[pick] && polling && !dropping_pick && in_flight < most
+      && n_descs != 16'd0 && (n_descs == whole || tight);
+  wire blocked = halt_i || ew_valid || credit_q == '0;
+
+  assign ar_valid = pick_valid && eligible && !blocked;
+  assign ar_addr  = addr;
+  assign ar_descs = n_descs[4:0];
+  assign ar_queue = pick;
+  wire fire = ar_valid && ar_ready;
+
+  // ---- answer side
+  assign dropping_o = done_bursts_mem[done_queue_i] != drop_until_mem[done_queue_i];
+  assign broken_o   = miss_mid_chain_i && again_q[done_queue_i] && !kick_q[done_queue_i];
+  wire [5:0] done_next = done_bursts_mem[done_queue_i] + 6'd1;
+  wire fire_same = fire && pick == done_queue_i;
+  wire missed = done_i && !dropping_o && miss_i && !fail_i;
+  wire must_arm = event_idx_i || quiet_told_q[done_queue_i];
+
+  assign awake_o = poll_q | arming_q | kick_q;
+
+  always_ff @(posedge clk) begin
+    if (pick_valid && !blocked) begin
+      if (!eligible) want_q[pick] <= 1'b0;
+      if (active_i[pick] && !poll_q[pick] && kick_q[pick] && !arming_q[pick]) begin
+        poll_q[pick] <= 1'b1;
+        kick_q[pick] <= 1'b0;
+      end
+      if (!eligible || ar_ready) last_q <= pick;
+    end
+    if (fire) begin
+      iss_pos_mem[pick]    <= ring_advance(pos, n_descs, cfg_i.size);
+      iss_count_mem[pick]  <= count + n_descs[7:0];
+      iss_bursts_mem[pick] <= iss_bursts_mem[pick] + 6'd1;
+      rewound_q[pick]      <= rewind_q[pick];
+    end
+    credit_q <= credit_q - CreditW'(fire) + CreditW'(done_i);
+
+    if (took_i) again_q[took_queue_i] <= 1'b0;
+    if (done_i) begin
+      done_bursts_mem[done_queue_i] <= done_next;
+      want_q[done_queue_i]          <= 1'b1;
+      if (!dropping_o) begin
+        drop_until_mem[done_queue_i] <= done_next;
+        if (miss_i || fail_i) begin  // what is still in flight lies beyond it
+          drop_until_mem[done_queue_i] <= iss_bursts_mem[done_queue_i] + 6'(fire_same);
+          rewind_q[done_queue_i]       <= !(fire_same ? rewind_q[done_queue_i] : rewound_q[done_queue_i]);
+          stream_q[done_queue_i]       <= 1'b0;
+        end else if (full_i) stream_q[done_queue_i] <= 1'b1;
+        if (fail_i) poll_q[done_queue_i] <= 1'b0;
+        if (full_i && !event_idx_i && !quiet_told_q[done_queue_i]) begin
+          quiet_told_q[done_queue_i] <= 1'b1;
+          mute_req_q[done_queue_i]   <= 1'b1;
+        end
+      end
+    end
+    if (missed) begin
+      if (kick_q[done_queue_i]) kick_q[done_queue_i] <= 1'b0;  // a doorbell since the last look: look again
+      else if (again_q[done_queue_i]) begin  // armed and still nothing: asleep
+        again_q[done_queue_i] <= 1'b0;
+        poll_q[done_queue_i]  <= 1'b0;
+      end else if (must_arm) begin
+        arming_q[done_queue_i]   <= 1'b1;
+        arm_req_q[done_queue_i]  <= 1'b1;
+        mute_req_q[done_queue_i] <= 1'b0;
+        poll_q[done_queue_i]     <= 1'b0;
+      end else if (miss_mid_chain_i) again_q[done_queue_i] <= 1'b1;
+      else poll_q[done_queue_i] <= 1'b0;
+    end
+
+    if (ew_valid && ew_ready) begin
+      ew_last_q            <= ew_pick;
+      ew_flight_q[ew_pick] <= 1'b1;
+      ew_is_arm_q[ew_pick] <= arm;
+      arm_req_q[ew_pick]   <= 1'b0;
+      mute_req_q[ew_pick]  <= 1'b0;
+      if (arm) quiet_told_q[ew_pick] <= 1'b0;
+    end
+    if (ewb_valid) begin
+      ew_flight_q[ewb_queue] <= 1'b0;
+      if (ew_is_arm_q[ewb_queue]) begin
+        arming_q[ewb_queue] <= 1'b0;
+        again_q[ewb_queue]  <= 1'b1;
+        poll_q[ewb_queue]   <= 1'b1;
+        want_q[ewb_queue]   <= 1'b1;
+      end
+    end
+    if (free_i) want_q[free_queue_i] <= 1'b1;
+    if (free2_i) want_q[free2_queue_i] <= 1'b1;
+    if (kick_i) begin
+      kick_q[kick_queue_i] <= 1'b1;
+      want_q[kick_queue_i] <= 1'b1;
+    end
+
+    if (start_i) begin
+      iss_pos_mem[start_queue_i]     <= RingStart;
+      iss_count_mem[start_queue_i]   <= '0;
+      iss_bursts_mem[start_queue_i]  <= '0;
+      done_bursts_mem[start_queue_i] <= '0;
+      drop_until_mem[start_queue_i]  <= '0;
+      {rewound_q[start_queue_i], rewind_q[start_queue_i], stream_q[start_queue_i]} <= '0;
+      {want_q[start_queue_i], kick_q[start_queue_i], poll_q[start_queue_i]} <= '0;
+      {arming_q[start_queue_i], again_q[start_queue_i], quiet_told_q[start_queue_i]} <= '0;
+      {arm_req_q[start_queue_i], mute_req_q[start_queue_i], ew_flight_q[start_queue_i]} <= '0;
+    end
+    if (rst) begin
+      {want_q, kick_q, poll_q, arming_q, again_q, quiet_told_q} <= '0;
+      {arm_req_q, mute_req_q, ew_flight_q, ew_is_arm_q} <= '0;
+      {rewind_q, rewound_q, stream_q} <= '0;
+      last_q    <= '0;
+      ew_last_q <= '0;
+      credit_q  <= CreditW'(BURSTS - 1);  // one less: the tail of a refused burst is still being thrown away
+    end
+  end
+
+  assign busy_o = iss_bursts_mem[busy_queue_i] != done_bursts_mem[busy_queue_i]
+      || ew_flight_q[busy_queue_i] || arm_req_q[busy_queue_i] || mute_req_q[busy_queue_i];
+
+  initial begin
+    if (DESC_CACHE < 16 || DESC_CACHE > 128 || (DESC_CACHE & (DESC_CACHE - 1)) != 0)
+      $fatal(1, "%m: DESC_CACHE must be a power of two 16..128, not %0d", DESC_CACHE);
+    if (BURSTS < 2 || BURSTS > 64 || (BURSTS & (BURSTS - 1)) != 0)
+      $fatal(1, "%m: BURSTS must be a power of two 2..64, not %0d", BURSTS);
+  end
+  wire unused = &{1'b0, cfg_i.vector, cfg_i.driver, cfg_i.device};
+endmodule
+`default_nettype wire

@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+// tupelo_queue_table - ring size, vector and the three ring addresses of every virtqueue
+// Guarantees: a write is seen by every read port on the next cycle; reads are combinational.
+// Clock/reset: clk; no reset: the owner clears every queue through clear_i before use
+//   (size QUEUE_SIZE_MAX, vector 0xffff, addresses 0; VIRTIO 1.2 section 4.1.4.3).
+// Contract: one write or one clear a cycle; a clear wins.
+`default_nettype none
+module tupelo_queue_table
+  import tupelo_pkg::*;
+#(
+    parameter integer QUEUES         = 16,    // virtqueues, 2..128
+    parameter integer QUEUE_SIZE_MAX = 1024,  // 2..32768
+    parameter integer READ_PORTS     = 2,
+    localparam integer QidxW = $clog2(QUEUES)
+) (
+    input  wire                              clk,
+    input  wire                              clear_i,
+    input  wire  [     QidxW-1:0]            clear_queue_i,
+    input  wire                              we_i,
+    input  wire  [     QidxW-1:0]            queue_i,
+    input  wire  [           2:0]            field_i,        // as tupelo_bar's qt_field_o
+    input  wire  [          31:0]            wdata_i,
+    input  wire  [READ_PORTS-1:0][QidxW-1:0] rd_queue_i,
+    output queue_cfg_t [READ_PORTS-1:0]      rd_cfg_o
+);
+  // A bank a field, so that a partial write needs no read.
+  logic [15:0] size_mem[QUEUES];
+  logic [15:0] vector_mem[QUEUES];
+  logic [31:0] addr_mem[6][QUEUES];  // desc, driver, device; low word first
+
+  wire [QidxW-1:0] wr_queue = clear_i ? clear_queue_i : queue_i;
+
+  always_ff @(posedge clk) begin
+    if (clear_i || (we_i && field_i == 3'd0)) size_mem[wr_queue] <= clear_i ? 16'(QUEUE_SIZE_MAX) : wdata_i[15:0];
+    if (clear_i || (we_i && field_i == 3'd1)) vector_mem[wr_queue] <= clear_i ? 16'hffff : wdata_i[15:0];
+    for (int f = 0; f < 6; f++)
+      if (clear_i || (we_i && field_i == 3'(f + 2))) addr_mem[f][wr_queue] <= clear_i ? 32'd0 : wdata_i;
+  end
+
+  always_comb begin
+    for (int p = 0; p < READ_PORTS; p++) begin
+      rd_cfg_o[p].size   = size_mem[rd_queue_i[p]];
+      rd_cfg_o[p].vector = vector_mem[rd_queue_i[p]];
+      rd_cfg_o[p].desc   = {addr_mem[1][rd_queue_i[p]], addr_mem[0][rd_queue_i[p]]};
+      rd_cfg_o[p].driver = {addr_mem[3][rd_queue_i[p]], addr_mem[2][rd_queue_i[p]]};
+      rd_cfg_o[p].device = {addr_mem[5][rd_queue_i[p]], addr_mem[4][rd_queue_i[p]]};
+    end
+  end
+endmodule
+`default_nettype wire

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// tupelo_tx_read - picks transmit chains round robin over the queues and asks for their bytes
+// Guarantees: a chain is begun only when all of its descriptors are cached, so one queue cannot hold up another;
+//   one read of up to 256 bytes or one descriptor a cycle; every chain ends in exactly one slot marked eof, also
+//   one that is too long (it is not read further) or too short.
+// Clock/reset: clk; rst synchronous, active high.
+// Contract: slots are handed out in order (tupelo_rd_slots); a request takes a slot in the same cycle.
+`default_nettype none
+module tupelo_tx_read
+  import tupelo_pkg::*;
+#(
+    parameter integer QUEUES = 16,  // virtqueues, 2..128
+    localparam integer QidxW = $clog2(QUEUES)
+) (
+    input  wire               clk,
+    input  wire               rst,
+    input  wire               halt_i,
+    input  wire  [QUEUES-1:0] active_i,
+    // cached descriptors
+    input  wire  [QUEUES-1:0] chain_ready_i,
+    output wire  [ QidxW-1:0] desc_queue_o,
+    input  wire  desc_t       desc_i,
+    output wire               desc_pop_o,
+    output wire               desc_chain_end_o,
+    // a slot: the bytes of one read, in order
+    output wire               slot_valid,
+    input  wire               slot_ready,
+    output wire               slot_read_o,     // there are bytes to read; without it the slot is only an end mark
+    output wire  [      63:0] slot_addr_o,
+    output wire  [       8:0] slot_bytes_o,    // 0..256
+    output wire               slot_sof_o,
+    output wire               slot_eof_o,
+    output wire               slot_short_o,    // with eof: fewer bytes than a header and a frame need
+    output wire               slot_long_o,     // with eof: more than the largest frame
+    output wire  completion_t slot_chain_o,    // with eof
+    // queue reset: chains of busy_queue_i begun, minus those in ended_i, are inside
+    input  wire  [ QidxW-1:0] busy_queue_i,
+    output wire               busy_o,
+    output wire               begin_o,         // pulse: a chain of desc_queue_o has been begun
+    output wire               mid_chain_o
+);
+  localparam logic [31:0] MostBytes = 32'(HdrBytes + FrameMaxBytes);
+  localparam logic [31:0] LeastBytes = 32'(HdrBytes + FrameMinBytes);
+
+  logic walking_q;  // descriptors of the chain are still in the cache
+  logic [QidxW-1:0] queue_q, last_q;
+  logic cur_valid_q, cur_last_q, sof_q, over_q;
+  logic [63:0] cur_addr_q;
+  logic [31:0] cur_len_q;
+  logic [15:0] cur_id_q, n_descs_q;
+  logic [31:0] total_q;  // bytes of the chain up to and with the current descriptor
+
+  wire pick_valid;
+  wire [QidxW-1:0] pick;
+  wire [QUEUES-1:0] transmit_mask = {(QUEUES / 2) {2'b10}};
+  tupelo_rr_pick #(
+      .N(QUEUES)
+  ) u_pick (
+      .req_i  (chain_ready_i & active_i & transmit_mask),
+      .last_i (last_q),
+      .valid_o(pick_valid),
+      .idx_o  (pick)
+  );
+
+  // The current descriptor, cut at 256-byte lines.
+  wire [8:0] to_line = 9'd256 - {1'b0, cur_addr_q[7:0]};
+  wire piece_last = cur_len_q <= {23'd0, to_line};
+  wire [8:0] piece = piece_last ? cur_len_q[8:0] : to_line;
+  wire cur_done = over_q || piece_last;  // the last thing to do for this descriptor
+  wire eof = cur_done && cur_last_q;
+  wire need_slot = !over_q || cur_last_q;
+
+  assign slot_valid   = cur_valid_q && need_slot && !halt_i;
+  assign slot_read_o  = !over_q;
+  assign slot_addr_o  = cur_addr_q;
+  assign slot_bytes_o = over_q ? 9'd0 : piece;
+  assign slot_sof_o   = sof_q;
+  assign slot_eof_o   = eof;
+  assign slot_short_o = total_q < LeastBytes;
+  assign slot_long_o  = over_q;
+  assign slot_chain_o = '{vq: 7'(queue_q), id: cur_id_q, chain_descs: n_descs_q, len_bytes: 32'd0};
+
+  wire advance = cur_valid_q && !halt_i && (slot_ready || !need_slot);
+  wire load_ok = !cur_valid_q || (advance && cur_done);
+  wire chain_ends = cur_valid_q && cur_last_q;
+  wire fresh = !walking_q || chain_ends;  // the next descriptor begins a chain
+  wire load = load_ok && !halt_i && (fresh ? pick_valid : 1'b1);
+
+  assign desc_queue_o     = fresh ? pick : queue_q;
+  assign desc_pop_o       = load;
+  assign desc_chain_end_o = !desc_i.flags[DescNext];
+  assign begin_o          = load && fresh;
+  assign busy_o           = walking_q && queue_q == busy_queue_i;
+  assign mid_chain_o      = walking_q;
+
+  wire [32:0] total_next = (fresh ? 33'd0 : {1'b0, total_q}) + {1'b0, desc_i.len};
+  wire over_next = total_next > {1'b0, MostBytes} || (!fresh && over_q);
+
+  always_ff @(posedge clk) begin
+    if (advance) begin
+      cur_addr_q <= cur_addr_q + {55'd0, piece};
+      cur_len_q  <= cur_len_q - {23'd0, piece};
+      if (need_slot) sof_q <= 1'b0;
+      if (cur_done) begin
+        cur_valid_q <= 1'b0;
+        if (cur_last_q) walking_q <= 1'b0;
+      end
+    end
+    if (load) begin
+      cur_valid_q <= 1'b1;
+      cur_addr_q  <= desc_i.addr;
+      cur_len_q   <= desc_i.len;
+      cur_last_q  <= !desc_i.flags[DescNext];
+      cur_id_q    <= desc_i.id;
+      total_q     <= over_next ? MostBytes + 32'd1 : total_next[31:0];
+      over_q      <= over_next;
+      n_descs_q   <= fresh ? 16'd1 : n_descs_q + 16'd1;
+      walking_q   <= 1'b1;
+      if (fresh) begin
+        queue_q <= pick;
+        last_q  <= pick;
+        sof_q   <= 1'b1;
+      end
+    end
+    if (rst) begin
+      cur_valid_q <= 1'b0;
+      walking_q   <= 1'b0;
+      last_q      <= '0;
+      over_q      <= 1'b0;
+    end
+  end
+endmodule
+`default_nettype wire

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+// tupelo_used - writes used descriptors, several of a queue in one beat where they share it
+// Guarantees: used descriptors of a queue are written in order at the place of their chain's first descriptor
+//   (VIRTIO 1.2 section 2.8.2, 2.8.6); one completion a cycle; none waits longer than 8 idle cycles or two turns
+//   over all queues for company. Only bytes 8..15 of a descriptor are written (length, id, flags).
+// Clock/reset: clk; rst synchronous, active high. start_i sets up one queue's state.
+// Contract: completions of one queue come in ring order. m_pos is the position behind the last one written.
+`default_nettype none
+module tupelo_used
+  import tupelo_pkg::*;
+#(
+    parameter integer QUEUES = 16,   // virtqueues, 2..128
+    parameter integer DATA_W = 512,  // bits, 128, 256, 512
+    localparam integer QidxW = $clog2(QUEUES)
+) (
+    input  wire                 clk,
+    input  wire                 rst,
+    input  wire                 start_i,
+    input  wire  [   QidxW-1:0] start_queue_i,
+    input  wire                 s_valid,
+    output wire                 s_ready,
+    input  wire  completion_t   s_comp,
+    // queue table
+    output wire  [   QidxW-1:0] cfg_queue_o,
+    input  wire  queue_cfg_t    cfg_i,
+    // one beat to write
+    output wire                 m_valid,
+    input  wire                 m_ready,
+    output wire  [   QidxW-1:0] m_queue,
+    output wire  [        63:0] m_addr,         // of the beat
+    output logic [  DATA_W-1:0] m_data,
+    output logic [DATA_W/8-1:0] m_strb,
+    output wire  ring_pos_t     m_pos,
+    output wire  [         2:0] m_count,        // used descriptors in the beat
+    // queue reset
+    input  wire  [   QidxW-1:0] busy_queue_i,
+    output wire                 busy_o
+);
+  localparam integer Lanes = DATA_W / 128;
+  localparam integer LaneW = Lanes > 1 ? $clog2(Lanes) : 1;
+  localparam integer BeatShift = $clog2(DATA_W / 8);
+
+  ring_pos_t pos_mem[QUEUES];
+  // What waits to be written, a beat a queue.
+  logic [63-BeatShift:0] line_mem[QUEUES];
+  logic [Lanes-1:0] lanes_mem[QUEUES];
+  logic [Lanes*64-1:0] data_mem[QUEUES];
+  logic [QUEUES-1:0] held_q, flush_q, touched_q;
+  logic [QidxW-1:0] scan_q, last_q;
+  logic [2:0] idle_q;
+
+  wire [QidxW-1:0] queue = s_comp.vq[QidxW-1:0];
+  assign cfg_queue_o = queue;
+  wire ring_pos_t pos = pos_mem[queue];
+  wire ring_pos_t pos_after = ring_advance(pos, s_comp.chain_descs, cfg_i.size);
+  wire [63:0] addr = cfg_i.desc + {45'd0, pos.idx, 4'd0};
+  wire [63-BeatShift:0] line = addr[63:BeatShift];
+  wire [LaneW-1:0] lane = Lanes > 1 ? addr[4+:LaneW] : '0;
+  wire [15:0] flags = (16'(pos.wrap) << DescAvail) | (16'(pos.wrap) << DescUsed)
+      | (16'(s_comp.len_bytes != 32'd0) << DescWrite);
+  wire [63:0] entry = {flags, s_comp.id, s_comp.len_bytes};
+
+  wire held = held_q[queue];
+  wire same = line_mem[queue] == line && !lanes_mem[queue][lane];
+  wire displace = s_valid && held && !same;  // what is held goes out first, in this cycle
+
+  wire pick_valid;
+  wire [QidxW-1:0] pick;
+  tupelo_rr_pick #(
+      .N(QUEUES)
+  ) u_pick (
+      .req_i  (idle_q == 3'd7 ? held_q : flush_q),
+      .last_i (last_q),
+      .valid_o(pick_valid),
+      .idx_o  (pick)
+  );
+  wire flush = !displace && pick_valid && !(s_valid && pick == queue);
+
+  assign s_ready = !displace || m_ready;
+  assign m_valid = displace || flush;
+  assign m_queue = displace ? queue : pick;
+  assign m_addr  = {line_mem[m_queue], {BeatShift{1'b0}}};
+  assign m_pos   = pos_mem[m_queue];
+  assign m_count = 3'($countones(lanes_mem[m_queue]));
+
+  always_comb begin
+    m_data = '0;
+    m_strb = '0;
+    if (m_valid) begin
+      for (int l = 0; l < Lanes; l++) begin
+        m_data[128*l+64+:64] = data_mem[m_queue][64*l+:64];
+        m_strb[16*l+8+:8]    = {8{lanes_mem[m_queue][l]}};
+      end
+    end
+  end
+
+  wire take = s_valid && s_ready;
+
+  always_ff @(posedge clk) begin
+    scan_q <= scan_q == QidxW'(QUEUES - 1) ? '0 : scan_q + 1'b1;
+    touched_q[scan_q] <= 1'b0;
+    if (held_q[scan_q] && !touched_q[scan_q]) flush_q[scan_q] <= 1'b1;
+    idle_q <= s_valid ? 3'd0 : (idle_q == 3'd7 ? idle_q : idle_q + 1'b1);
+
+    if (flush && m_ready) begin
+      held_q[pick]  <= 1'b0;
+      flush_q[pick] <= 1'b0;
+      last_q        <= pick;
+    end
+    if (take) begin
+      pos_mem[queue]   <= pos_after;
+      held_q[queue]    <= 1'b1;
+      touched_q[queue] <= 1'b1;
+      flush_q[queue]   <= lane == LaneW'(Lanes - 1) || pos_after.idx == '0;
+      line_mem[queue]  <= line;
+      lanes_mem[queue] <= (held && same ? lanes_mem[queue] : '0) | (Lanes'(1) << lane);
+      data_mem[queue][64*lane+:64] <= entry;
+    end
+    if (start_i) pos_mem[start_queue_i] <= RingStart;
+    if (rst) begin
+      held_q    <= '0;
+      flush_q   <= '0;
+      touched_q <= '0;
+      scan_q    <= '0;
+      last_q    <= '0;
+      idle_q    <= '0;
+    end
+  end
+
+  assign busy_o = held_q[busy_queue_i];
+  wire unused = &{1'b0, cfg_i.vector, cfg_i.driver, cfg_i.device, addr[3:0]};
+endmodule
+`default_nettype wire

@@ -12,7 +12,7 @@ module tupelo_bar #(
     parameter integer DATA_W = 512,  // bits, 128, 256 or 512
     parameter integer QUEUE_SIZE_MAX = 1024,  // descriptors, 2..32768
     parameter integer RD_SLOTS = 128,  // outstanding data reads, power of two 4..128
-    parameter integer DESC_CACHE = 64,  // descriptors prefetched a queue
+    parameter integer DESC_CACHE = 128,  // descriptors prefetched a queue
     localparam integer QUEUES = 2 * QUEUE_PAIRS,
     localparam integer QIDX_W = $clog2(QUEUES)
 ) (

@@ -22,6 +22,7 @@ module tupelo_complete
     input  wire                     rx_comp_valid,
     output wire                     rx_comp_ready,
     input  wire  completion_t       rx_comp_i,
+    input  wire                     loaded_i,           // the write master has frame data to write
     // queue table: for used descriptors, for event reads, for their answers
     output wire  [2:0][  QidxW-1:0] cfg_queue_o,
     input  wire  queue_cfg_t [2:0]  cfg_i,
@@ -79,6 +80,7 @@ module tupelo_complete
       .start_queue_i(start_queue_i),
       .s_valid      (comp_valid),
       .s_ready      (comp_ready),
+      .loaded_i     (loaded_i),
       .s_comp       (receive ? rx_comp_i : tx_comp_i),
       .cfg_queue_o  (cfg_queue_o[0]),
       .cfg_i        (cfg_i[0]),

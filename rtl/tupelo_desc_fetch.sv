@@ -85,13 +85,15 @@ module tupelo_desc_fetch
   logic [QidxW-1:0] last_q, ew_last_q;
   logic [CreditW-1:0] credit_q;
 
-  // ---- request side: one queue a cycle
+  // ---- request side: one queue a cycle. Receive queues (even) go first: a frame that waits on the wire's side is lost
+  // when the FIFO is full, one that waits in a transmit ring is not. Their caches' room bounds what they take.
+  wire [QUEUES-1:0] want_receive = want_q & {(QUEUES / 2) {2'b01}};
   wire pick_valid;
   wire [QidxW-1:0] pick;
   tupelo_rr_pick #(
       .N(QUEUES)
   ) u_pick (
-      .req_i  (want_q),
+      .req_i  (want_receive != '0 ? want_receive : want_q),
       .last_i (last_q),
       .valid_o(pick_valid),
       .idx_o  (pick)

@@ -32,7 +32,7 @@ module tupelo_frame_fifo #(
   localparam integer Width = DATA_W + BytesW + 1;
 
   logic [Width-1:0] mem[BEATS];
-  logic [AddrW:0] wr_q, commit_q, rd_q;  // next to write, first not committed, next to read
+  logic [AddrW:0] wr_q, commit_q, rd_q, out_q;  // next to write, first not committed, next to read, next to leave
   logic [13:0] len_q;
   logic [Width-1:0] read_q;
   logic read_valid_q;
@@ -44,7 +44,8 @@ module tupelo_frame_fifo #(
   wire len_s_ready;
   wire [AddrW:0] len_level;
 
-  assign free_beats_o = (AddrW + 1)'(BEATS) - (wr_q - rd_q);
+  // Beats read ahead still count: so no more frames are inside than there is room for their lengths.
+  assign free_beats_o = (AddrW + 1)'(BEATS) - (wr_q - out_q);
 
   tupelo_fifo #(
       .WIDTH(14),
@@ -84,10 +85,12 @@ module tupelo_frame_fifo #(
       rd_q   <= rd_q + 1'b1;
     end
     read_valid_q <= do_read;
+    if (m_valid && m_ready) out_q <= out_q + 1'b1;
     if (rst) begin
       wr_q         <= '0;
       commit_q     <= '0;
       rd_q         <= '0;
+      out_q        <= '0;
       len_q        <= '0;
       read_valid_q <= 1'b0;
     end

@@ -14,7 +14,7 @@ module tupelo_nic
     parameter integer DATA_W         = 512,   // bits, 128, 256, 512
     parameter integer QUEUE_SIZE_MAX = 1024,  // descriptors of a ring, 2..32768
     parameter integer RD_SLOTS       = 128,   // outstanding data reads, a power of two 4..128
-    parameter integer DESC_CACHE     = 64     // descriptors prefetched a queue, a power of two 16..128
+    parameter integer DESC_CACHE     = 128    // descriptors prefetched a queue, a power of two 16..128
 ) (
     input  wire                clk,
     input  wire                rst,
@@ -467,6 +467,7 @@ module tupelo_nic
       .rx_comp_valid    (rx_comp_valid),
       .rx_comp_ready    (rx_comp_ready),
       .rx_comp_i        (rx_comp),
+      .loaded_i         (rx_wr_valid),
       .cfg_queue_o      (cfg_queue[5:3]),
       .cfg_i            (cfg[5:3]),
       .used_valid       (used_valid),

@@ -3,7 +3,7 @@
 // Guarantees: a write is seen by every read port on the next cycle; reads are combinational.
 // Clock/reset: clk; no reset: the owner clears every queue through clear_i before use
 //   (size QUEUE_SIZE_MAX, vector 0xffff, addresses 0; VIRTIO 1.2 section 4.1.4.3).
-// Contract: one write or one clear a cycle; a clear wins.
+// Contract: a clear that meets a write is done in the next cycle without one; only one may wait.
 `default_nettype none
 module tupelo_queue_table
   import tupelo_pkg::*;
@@ -28,13 +28,18 @@ module tupelo_queue_table
   logic [15:0] vector_mem[QUEUES];
   logic [31:0] addr_mem[6][QUEUES];  // desc, driver, device; low word first
 
-  wire [QidxW-1:0] wr_queue = clear_i ? clear_queue_i : queue_i;
+  logic late_q;
+  logic [QidxW-1:0] late_queue_q;
+  wire clear = (clear_i || late_q) && !we_i;
+  wire [QidxW-1:0] wr_queue = we_i ? queue_i : late_q ? late_queue_q : clear_queue_i;
 
   always_ff @(posedge clk) begin
-    if (clear_i || (we_i && field_i == 3'd0)) size_mem[wr_queue] <= clear_i ? 16'(QUEUE_SIZE_MAX) : wdata_i[15:0];
-    if (clear_i || (we_i && field_i == 3'd1)) vector_mem[wr_queue] <= clear_i ? 16'hffff : wdata_i[15:0];
+    late_q <= (clear_i || late_q) && we_i;
+    if (clear_i) late_queue_q <= clear_queue_i;
+    if (clear || (we_i && field_i == 3'd0)) size_mem[wr_queue] <= clear ? 16'(QUEUE_SIZE_MAX) : wdata_i[15:0];
+    if (clear || (we_i && field_i == 3'd1)) vector_mem[wr_queue] <= clear ? 16'hffff : wdata_i[15:0];
     for (int f = 0; f < 6; f++)
-      if (clear_i || (we_i && field_i == 3'(f + 2))) addr_mem[f][wr_queue] <= clear_i ? 32'd0 : wdata_i;
+      if (clear || (we_i && field_i == 3'(f + 2))) addr_mem[f][wr_queue] <= clear ? 32'd0 : wdata_i;
   end
 
   always_comb begin

@@ -57,7 +57,7 @@ module tupelo_rings
     input  wire  [       QidxW-1:0] busy_queue_i,
     output wire                     busy_o
 );
-  localparam integer Bursts = 16;
+  localparam integer Bursts = 32;
 
   wire done, miss, miss_mid_chain, fail, full, took, dropping, broken;
   wire [QidxW-1:0] done_queue, accept_queue;

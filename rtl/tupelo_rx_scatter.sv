@@ -69,7 +69,9 @@ module tupelo_rx_scatter
 
   wire comp_now = cmd_comp_i && (!data_cmd || beat_last);
   wire ready_in = !need_next || f_valid;
-  assign m_valid = cmd_valid && data_cmd && ready_in && (!comp_now || comp_ready);
+  // Room for the completion is made sure of before the first beat: a burst that has begun never waits for it, so the
+  // write master can always be drained.
+  assign m_valid = cmd_valid && data_cmd && ready_in && (begun_q || !cmd_comp_i || comp_ready);
   assign m_first = !begun_q;
   assign m_last  = beat_last;
   assign m_addr  = cmd_addr_i;

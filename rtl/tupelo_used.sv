@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // tupelo_used - writes used descriptors, several of a queue in one beat where they share it
 // Guarantees: used descriptors of a queue are written in order at the place of their chain's first descriptor
-//   (VIRTIO 1.2 section 2.8.2, 2.8.6); one completion a cycle; none waits longer than 8 idle cycles or two turns
-//   over all queues for company. Only bytes 8..15 of a descriptor are written (length, id, flags).
+//   (VIRTIO 1.2 section 2.8.2, 2.8.6); one completion a cycle. One that could share its beat with the next waits for
+//   it, but no longer than 8 cycles in which the write master has nothing else to do, and at most 512 cycles.
+//   Only bytes 8..15 of a descriptor are written (length, id, flags).
 // Clock/reset: clk; rst synchronous, active high. start_i sets up one queue's state.
 // Contract: completions of one queue come in ring order. m_pos is the position behind the last one written.
 `default_nettype none
@@ -20,6 +21,7 @@ module tupelo_used
     input  wire                 s_valid,
     output wire                 s_ready,
     input  wire  completion_t   s_comp,
+    input  wire                 loaded_i,       // the write master has frame data to write
     // queue table
     output wire  [   QidxW-1:0] cfg_queue_o,
     input  wire  queue_cfg_t    cfg_i,
@@ -39,6 +41,7 @@ module tupelo_used
   localparam integer Lanes = DATA_W / 128;
   localparam integer LaneW = Lanes > 1 ? $clog2(Lanes) : 1;
   localparam integer BeatShift = $clog2(DATA_W / 8);
+  localparam integer StepW = 9 - QidxW;  // a turn over all queues takes 256 cycles, or one a queue
 
   ring_pos_t pos_mem[QUEUES];
   // What waits to be written, a beat a queue.
@@ -48,6 +51,7 @@ module tupelo_used
   logic [QUEUES-1:0] held_q, flush_q, touched_q;
   logic [QidxW-1:0] scan_q, last_q;
   logic [2:0] idle_q;
+  logic [StepW-1:0] step_q;
 
   wire [QidxW-1:0] queue = s_comp.vq[QidxW-1:0];
   assign cfg_queue_o = queue;
@@ -97,10 +101,13 @@ module tupelo_used
   wire take = s_valid && s_ready;
 
   always_ff @(posedge clk) begin
-    scan_q <= scan_q == QidxW'(QUEUES - 1) ? '0 : scan_q + 1'b1;
-    touched_q[scan_q] <= 1'b0;
-    if (held_q[scan_q] && !touched_q[scan_q]) flush_q[scan_q] <= 1'b1;
-    idle_q <= s_valid ? 3'd0 : (idle_q == 3'd7 ? idle_q : idle_q + 1'b1);
+    step_q <= step_q + 1'b1;
+    if (step_q == '0) begin
+      scan_q <= scan_q == QidxW'(QUEUES - 1) ? '0 : scan_q + 1'b1;
+      touched_q[scan_q] <= 1'b0;
+      if (held_q[scan_q] && !touched_q[scan_q]) flush_q[scan_q] <= 1'b1;
+    end
+    idle_q <= s_valid || loaded_i ? 3'd0 : (idle_q == 3'd7 ? idle_q : idle_q + 1'b1);
 
     if (flush && m_ready) begin
       held_q[pick]  <= 1'b0;
@@ -122,6 +129,7 @@ module tupelo_used
       flush_q   <= '0;
       touched_q <= '0;
       scan_q    <= '0;
+      step_q    <= '0;
       last_q    <= '0;
       idle_q    <= '0;
     end

@@ -207,9 +207,11 @@ module tupelo_desc_fetch
       ew_last_q            <= ew_pick;
       ew_flight_q[ew_pick] <= 1'b1;
       ew_is_arm_q[ew_pick] <= arm;
-      arm_req_q[ew_pick]   <= 1'b0;
       mute_req_q[ew_pick]  <= 1'b0;
-      if (arm) quiet_told_q[ew_pick] <= 1'b0;
+      if (arm) begin  // a request to arm that comes with a muting write stays
+        arm_req_q[ew_pick]    <= 1'b0;
+        quiet_told_q[ew_pick] <= 1'b0;
+      end
     end
     if (ewb_valid) begin
       ew_flight_q[ewb_queue] <= 1'b0;

@@ -187,7 +187,9 @@ module tupelo_desc_unpack
   end
 
 `ifdef TUPELO_CHECKS
-  always @(posedge clk) if (!rst && r_valid && !beat_ready) $fatal(1, "%m overflow: more descriptor beats than asked for at %0t", $time);
+  always @(posedge clk)
+    if (!rst && r_valid && !beat_ready)
+      $fatal(1, "%m overflow: more descriptor beats than asked for at %0t", $time);
 `endif
   wire unused = &{1'b0, burst_addr[3:0], burst_level, beat_level, beat_ready, desc.addr[0]};
 endmodule

@@ -102,7 +102,8 @@ module tupelo_dma_rd
   always @(posedge clk) begin
     if (!rst && take && s_data_valid && s_data_ready && {1'b0, s_data_addr[7:0]} + s_data_bytes > 9'd256)
       $fatal(1, "%m line: data read %h + %0d leaves its 256-byte line at %0t", s_data_addr, s_data_bytes, $time);
-    if (!rst && m_axi_rvalid && open_q == '0) $fatal(1, "%m answer: read data that nobody asked for, id %h at %0t", m_axi_rid, $time);
+    if (!rst && m_axi_rvalid && open_q == '0)
+      $fatal(1, "%m answer: read data that nobody asked for, id %h at %0t", m_axi_rid, $time);
   end
 `endif
   wire unused = &{1'b0, m_axi_rresp[0]};

@@ -197,7 +197,8 @@ module tupelo_dma_wr
     if (!rst && do_data && s_data_first == mid_q) $fatal(1, "%m burst: first beat flag does not fit at %0t", $time);
     if (!rst && first && do_data && {1'b0, s_data_addr[7:0]} + s_data_bytes > 9'd256)
       $fatal(1, "%m line: data write %h + %0d leaves its 256-byte line at %0t", s_data_addr, s_data_bytes, $time);
-    if (!rst && m_axi_bvalid && open_q == '0) $fatal(1, "%m answer: write response that nobody waits for, id %h at %0t", m_axi_bid, $time);
+    if (!rst && m_axi_bvalid && open_q == '0)
+      $fatal(1, "%m answer: write response that nobody waits for, id %h at %0t", m_axi_bid, $time);
   end
 `endif
   wire unused = &{1'b0, m_axi_bresp[0], data_len[8], s_data_first, s_event_addr[1:0]};

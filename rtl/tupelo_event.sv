@@ -162,8 +162,12 @@ module tupelo_event
   assign busy_o = pending_q[busy_queue_i] || asked_q[busy_queue_i];
 
 `ifdef TUPELO_CHECKS
-  always @(posedge clk) if (!rst && r_valid && !answer_ready) $fatal(1, "%m overflow: an answer has no place at %0t", $time);
+  always @(posedge clk)
+    if (!rst && r_valid && !answer_ready)
+      $fatal(1, "%m overflow: an answer has no place at %0t", $time);
 `endif
-  wire unused = &{1'b0, cfg_i.size, cfg_i.vector, cfg_i.desc, cfg_i.device, cfg2_i.desc, cfg2_i.driver, cfg2_i.device, note_level, answer_level, answer_ready, answer[31:18]};
+  wire unused_cfg = &{1'b0, cfg_i.size, cfg_i.vector, cfg_i.desc, cfg_i.device};
+  wire unused = &{1'b0, unused_cfg, cfg2_i.desc, cfg2_i.driver, cfg2_i.device, note_level, answer_level,
+                  answer_ready, answer[31:18]};
 endmodule
 `default_nettype wire

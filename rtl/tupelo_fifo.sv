@@ -39,6 +39,7 @@ module tupelo_fifo #(
     end
   end
 
-  initial if (DEPTH < 2 || (DEPTH & (DEPTH - 1)) != 0) $fatal(1, "%m: DEPTH must be a power of two >= 2, not %0d", DEPTH);
+  initial if (DEPTH < 2 || (DEPTH & (DEPTH - 1)) != 0)
+    $fatal(1, "%m: DEPTH must be a power of two >= 2, not %0d", DEPTH);
 endmodule
 `default_nettype wire

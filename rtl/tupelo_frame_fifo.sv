@@ -114,7 +114,8 @@ module tupelo_frame_fifo #(
 
 `ifdef TUPELO_CHECKS
   always @(posedge clk) begin
-    if (!rst && s_valid && !s_abort && free_beats_o == '0) $fatal(1, "%m overflow: a beat was written to a full FIFO at %0t", $time);
+    if (!rst && s_valid && !s_abort && free_beats_o == '0)
+      $fatal(1, "%m overflow: a beat was written to a full FIFO at %0t", $time);
     if (!rst && commit && !len_s_ready) $fatal(1, "%m overflow: no room for the frame's record at %0t", $time);
     if (!rst && read_valid_q && !out_ready) $fatal(1, "%m lost: read-ahead word has no place at %0t", $time);
   end

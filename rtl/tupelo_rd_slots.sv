@@ -96,7 +96,8 @@ module tupelo_rd_slots #(
 `ifdef TUPELO_CHECKS
   always @(posedge clk)
     if (!rst && r_valid && r_last != (fill_mem[r_slot] == last_mem[r_slot]))
-      $fatal(1, "%m length: slot %0d got RLAST at beat %0d of %0d at %0t", r_slot, fill_mem[r_slot], last_mem[r_slot], $time);
+      $fatal(1, "%m length: slot %0d has RLAST at beat %0d, not %0d, at %0t", r_slot, fill_mem[r_slot],
+             last_mem[r_slot], $time);
 `endif
 endmodule
 `default_nettype wire

@@ -93,7 +93,8 @@ module tupelo_stats
       global_mem[tx_drop_stat_i[4:0]] <= global_mem[tx_drop_stat_i[4:0]] + 64'd1;
       drop_mem[tx_queue_i] <= drop_mem[tx_queue_i] + 64'd1;
     end
-    if (tx_reset_drops_i != '0) global_mem[STAT_TX_DROP_RESET] <= global_mem[STAT_TX_DROP_RESET] + 64'(tx_reset_drops_i);
+    if (tx_reset_drops_i != '0)
+      global_mem[STAT_TX_DROP_RESET] <= global_mem[STAT_TX_DROP_RESET] + 64'(tx_reset_drops_i);
 
     // The door and the buffers have counters of their own, only drops by reset are shared.
     if (rx_in_i) global_mem[STAT_RX_WIRE_FRAMES] <= global_mem[STAT_RX_WIRE_FRAMES] + 64'd1;

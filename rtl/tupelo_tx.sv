@@ -254,7 +254,9 @@ module tupelo_tx
       .valid  (m_axis_tx_tvalid),
       .ready  (m_axis_tx_tready)
   );
-  always @(posedge clk) if (!rst && done_valid && !done_ready) $fatal(1, "%m lost: a completion has no place at %0t", $time);
+  always @(posedge clk)
+    if (!rst && done_valid && !done_ready)
+      $fatal(1, "%m lost: a completion has no place at %0t", $time);
 `endif
   wire unused = &{1'b0, last_byte[BeatShift-1:0], mid_chain, done_ready, out_len, r_slot, last_byte[8]};
 endmodule

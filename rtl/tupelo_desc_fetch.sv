@@ -134,7 +134,11 @@ module tupelo_desc_fetch
   wire [15:0] n_descs = whole <= {8'd0, room} ? whole : {8'd0, room};
   wire [5:0] most = again_q[pick] ? 6'd1 : stream_q[pick] ? 6'(DESC_CACHE / BurstDescs) + 6'd1 : 6'd2;
   wire polling = poll_q[pick] || (kick_q[pick] && !arming_q[pick]);
-  wire eligible = active_i[pick] && polling && !dropping_pick && in_flight < most
+  // A slot is not asked for again before the answer for its last lap has come: reads have no order among themselves, and
+  // one that overtakes would find a descriptor of two laps ago, whose flags fit.
+  wire [7:0] unanswered = count - accept_count_i;
+  wire same_lap = {8'd0, unanswered} + n_descs <= cfg_i.size;
+  wire eligible = active_i[pick] && polling && !dropping_pick && in_flight < most && same_lap
       && n_descs != 16'd0 && (n_descs == whole || tight);
   wire blocked = halt_i || ew_valid || credit_q == '0;
 

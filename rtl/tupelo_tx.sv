@@ -212,7 +212,7 @@ module tupelo_tx
       .s_bytes     (g_bytes),
       .s_last      (g_last),
       .s_valid     (g_valid),
-      .s_abort     (g_abort || dev_rst),
+      .s_abort     (g_abort || (dev_rst && !(g_valid && g_last))),  // a frame that ends now counts as sent
       .free_beats_o(free_beats),
       .m_len       (out_len),
       .m_len_valid (out_len_valid),

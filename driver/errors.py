@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything that the driver raises. `UsageError`: the caller's fault. `DeviceError`: the device's fault."""
+
+from enum import Enum
+
+
+class DriverError(Exception):
+    """Base of every error of this package."""
+
+
+class UsageError(DriverError, ValueError):
+    """The caller broke a rule of the API; nothing was changed."""
+
+
+class InitError(DriverError):
+    """The device cannot be used: wrong identity, a feature is missing, a step was refused."""
+
+
+class DeviceTimeout(DriverError):
+    """The device did not finish a step within its bound."""
+
+    def __init__(self, step: str, bound_ns: int) -> None:
+        super().__init__(f"{step}: not finished after {bound_ns} ns")
+        self.step = step
+        self.bound_ns = bound_ns
+
+
+class DeviceNeedsReset(DriverError):
+    """The device set DEVICE_NEEDS_RESET (VIRTIO 1.2 section 2.1.1); only a re-initialisation helps."""
+
+
+class Fault(Enum):
+    """What a device did to a ring that no correct device does."""
+
+    UNKNOWN_ID = "used descriptor names a buffer id that was never given"
+    ID_NOT_POSTED = "used descriptor names a buffer id that the device does not hold"
+    LENGTH = "used length is larger than the writable part of the buffer"
+    USED_TWICE = "more used descriptors than posted buffers"
+    SKIP = "used descriptor names a buffer whose descriptors do not lie here"
+    HEADER = "receive header asks for what was not negotiated"
+
+
+class DeviceError(DriverError):
+    """The device broke the ring protocol; the queue is quarantined and keeps the state from before."""
+
+    def __init__(self, queue: str, fault: Fault, slot: int, wrap: int, value: int, bound: int) -> None:
+        super().__init__(
+            f"queue {queue}, position {slot} (wrap {wrap}): {fault.value}: {value} (bound {bound})"
+        )
+        self.queue = queue
+        self.fault = fault
+        self.slot = slot
+        self.wrap = wrap
+        self.value = value
+        self.bound = bound
+
+
+class QueueQuarantined(DriverError):
+    """An earlier DeviceError stopped this queue; reset it (`reset_queue`) or the device."""
+
+
+class QueueStopped(DriverError):
+    """The device stopped this queue and gave a reason; reset it (`reset_queue`) or the device."""
+
+    def __init__(self, error: object) -> None:
+        super().__init__(f"queue stopped by the device: {error}")
+        self.error = error

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tupelo_queue_ctl - life of the virtqueues and of the device: enable, stop, queue reset, device reset
-// Guarantees: active_o falls the cycle after an error report, a queue reset or a device reset; a queue reset ends
+// Guarantees: active_o rises the cycle after start_o and falls the cycle after an error report, a queue reset or a
+//   device reset; a queue reset ends
 //   once no engine holds work of the queue (busy_i low for 4 cycles); a device reset ends once the AXI master is
 //   idle, every engine has been reset (dev_rst_o) and the queue table holds its defaults again.
 //   The first error of a queue is kept until the queue is reset.
@@ -83,7 +84,9 @@ module tupelo_queue_ctl
   assign vsel_pos_o       = stopped_q[vsel_queue_i] ? {16'd0, pos_mem[vsel_queue_i]} : 32'd0;
   assign stopped_o        = stopped_q;
   assign enabled_o        = enabled_q;
-  assign active_o         = driver_ok_i && state_q == StRun ? enabled_q & ~resetting_q & ~stopped_q : '0;
+  // A queue counts as active once the engines have set up their state, the cycle after start_o.
+  wire [QUEUES-1:0] starting = start_o ? QUEUES'(1) << start_queue_o : '0;
+  assign active_o         = driver_ok_i && state_q == StRun ? enabled_q & ~resetting_q & ~stopped_q & ~starting : '0;
   assign busy_queue_o     = busy_pick_q;
   assign halt_o           = state_q != StRun;
 

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // tupelo_queue_ctl - life of the virtqueues and of the device: enable, stop, queue reset, device reset
 // Guarantees: active_o rises the cycle after start_o and falls the cycle after an error report, a queue reset or a
-//   device reset; a queue reset ends
-//   once no engine holds work of the queue (busy_i low for 4 cycles); a device reset ends once the AXI master is
-//   idle, every engine has been reset (dev_rst_o) and the queue table holds its defaults again.
-//   The first error of a queue is kept until the queue is reset.
+//   device reset. A queue reset ends once no engine holds work of the queue (busy_i low for 4 cycles). A device reset
+//   ends once the AXI master is idle, every engine has been reset (dev_rst_o) and the queue table holds its defaults
+//   again. The first error of a queue is kept until the queue is reset.
 // Clock/reset: clk; rst synchronous, active high, starts as a device reset.
 // Contract: engines answer busy_i for busy_queue_o combinationally. VIRTIO 1.2 sections 2.1, 2.6.1, 4.1.4.3.
 `default_nettype none

@@ -1,0 +1,140 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`tupelo bench` outside the simulator: run every measurement, hold each against its bound, keep them all."""
+
+import json
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+from sim import demo
+from sim.build import SimulationFailed
+from sim.build_flags import build_root
+from sim.fast_build import build_bare, build_fast, run_bare
+from sim.job import Values
+from sim.launch import build_pins, in_fast, in_pins
+from sim.report import bar, number, print_table, step
+
+Figures = dict[str, float]
+SIZES = (60, 1514)
+FAST_FRAMES = {60: 400_000, 1514: 60_000}
+PINS_FRAMES = {60: 10_000, 1514: 2_000}
+# Frames under way at a time. The memory of the pins harness takes less than a full wire brings: with more,
+# the frame FIFO of 512 beats would drop, as it should.
+WINDOWS = {"fast": {60: 1024, 1514: 1024}, "pins": {60: 400, 1514: 20}}
+WARM_UP_FRAMES = {"fast": 4_000, "pins": 1_000}
+RATIO_ROUNDS = 5  # fast harness and bare main by turns; the median of each
+DEMO_BYTES = 4 << 20
+QUICK = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """What a figure must reach."""
+
+    limit: float
+    at_most: bool = False
+
+    def holds(self, value: float) -> bool:
+        return value <= self.limit if self.at_most else value >= self.limit
+
+    def __str__(self) -> str:
+        return f"{'at most' if self.at_most else 'at least'} {number(self.limit)}"
+
+
+BOUNDS: Mapping[str, Bound] = {
+    "loop60_frames_per_s": Bound(10_000),
+    "loop1514_frames_per_s": Bound(2_500),
+    "pins_loop60_frames_per_s": Bound(100),
+    "loop60_cycles_per_frame": Bound(8, at_most=True),
+    "fast_vs_bare": Bound(0.6),
+    "demo_mb_per_s": Bound(1),
+}
+
+
+def _loops(harness: str, frames: Mapping[int, int], quick: bool) -> dict[str, Any]:
+    """One simulator run with a loop of each size; return its figures by size."""
+    divide = QUICK if quick else 1
+    warm_up = WARM_UP_FRAMES[harness] // divide
+    sizes = [[size, count // divide, WINDOWS[harness][size]] for size, count in frames.items()]
+    arguments = {"sizes": sizes, "warm_up": warm_up}
+    folder = build_root() / "bench" / harness
+    total = sum(count + warm_up for _, count, _ in sizes)
+    with bar(f"bench {harness}", total) as shown:
+
+        def show(values: Values) -> None:
+            shown.update(values["frames"], total, f"{values['frames']:,} frames")
+
+        if harness == "fast":
+            return in_fast("sim.bench_sim:loops", arguments, folder, show)
+        return in_pins("sim.bench_pins", arguments, folder, show)
+
+
+def _loop_figures(prefix: str, result: Mapping[str, Any]) -> Figures:
+    figures: Figures = {}
+    for size in SIZES:
+        figures[f"{prefix}loop{size}_frames_per_s"] = result[str(size)]["frames_per_s"]
+        figures[f"{prefix}loop{size}_cycles_per_frame"] = result[str(size)]["cycles_per_frame"]
+    return figures
+
+
+def _ratio(quick: bool) -> Figures:
+    """Cycles a second with and without Python, by turns so that both meet the same machine."""
+    rounds = 1 if quick else RATIO_ROUNDS
+    frames = {60: FAST_FRAMES[60]}
+    fast: list[float] = []
+    bare: list[float] = []
+    for _ in range(rounds):
+        fast.append(_loops("fast", frames, quick)["60"]["cycles_per_s"])
+        bare.append(run_bare(frames[60] // (QUICK if quick else 1), 60)["cycles_per_s"])
+    return {
+        "fast_cycles_per_s": median(fast),
+        "bare_cycles_per_s": median(bare),
+        "fast_vs_bare": median(fast) / median(bare),
+    }
+
+
+def _demo(quick: bool) -> Figures:
+    with tempfile.TemporaryDirectory() as folder:
+        summary = demo.run_demo(Path(folder), DEMO_BYTES // (QUICK if quick else 1), 1)
+    if not summary["ok"]:
+        raise SimulationFailed(f"the demo failed: {summary['error'] or 'wrong SHA-256'}")
+    return {"demo_mb_per_s": summary["mb_per_s"]}
+
+
+def run_bench(out: Path, quick: bool) -> Figures:
+    """Measure all; write the figures to `out` (flat: name -> number) and return them."""
+    with step("building the simulators (kept in build/sim)"):
+        build_fast()
+        build_pins()
+        build_bare()
+    parts: list[Callable[[], Figures]] = [
+        lambda: _loop_figures("", _loops("fast", FAST_FRAMES, quick)),
+        lambda: _loop_figures("pins_", _loops("pins", PINS_FRAMES, quick)),
+        lambda: _ratio(quick),
+        lambda: _demo(quick),
+    ]
+    figures: Figures = {}
+    for part in parts:
+        figures |= part()
+    figures = {name: round(value, 4) for name, value in figures.items()}
+    out.parent.mkdir(parents=True, exist_ok=True)
+    out.write_text(json.dumps(figures, indent=2) + "\n", encoding="utf-8")
+    return figures
+
+
+def missed(figures: Figures) -> list[str]:
+    """Names of the bounds that these figures do not reach; a figure that is not there is missed."""
+    return [name for name, bound in BOUNDS.items() if name not in figures or not bound.holds(figures[name])]
+
+
+def print_figures(figures: Figures) -> None:
+    """The table: figure, value, bound, whether it is reached."""
+    rows = []
+    for name, value in figures.items():
+        bound = BOUNDS.get(name)
+        verdict = "" if bound is None else "yes" if bound.holds(value) else "NO"
+        rows.append((name, number(value), "" if bound is None else str(bound), verdict))
+    print_table("bench", rows, ("figure", "measured", "bound", "reached"))

@@ -1,0 +1,59 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bounds of the bench, its files and table, and what the measured loop refuses to call a figure."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from click.testing import CliRunner
+
+from sim import bench, cli
+
+GOOD = {
+    "loop60_frames_per_s": 10_000.0,
+    "loop1514_frames_per_s": 2_500.0,
+    "pins_loop60_frames_per_s": 100.0,
+    "loop60_cycles_per_frame": 8.0,
+    "fast_vs_bare": 0.6,
+    "demo_mb_per_s": 1.0,
+}
+
+
+def test_figures_at_their_bounds_reach_them() -> None:
+    assert bench.missed(GOOD) == []
+
+
+@pytest.mark.parametrize("name", GOOD)
+def test_a_figure_beyond_its_bound_or_not_there_is_missed(name: str) -> None:
+    worse = GOOD[name] * (1.01 if name == "loop60_cycles_per_frame" else 0.99)
+    assert bench.missed({**GOOD, name: worse}) == [name]
+    assert bench.missed({k: v for k, v in GOOD.items() if k != name}) == [name]
+
+
+def measured(harness: str, frames: dict[int, int], quick: bool) -> dict[str, Any]:
+    one = {"frames_per_s": 20_000.0, "cycles_per_frame": 5.0, "cycles_per_s": 200_000.0}
+    return {str(size): one for size in frames}
+
+
+@pytest.mark.parametrize(("demo_rate", "status"), [(1.5, 0), (0.5, 1)])
+def test_the_command_writes_flat_figures_and_ends_by_the_bounds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, demo_rate: float, status: int
+) -> None:
+    monkeypatch.setattr(bench, "build_fast", lambda: None)
+    monkeypatch.setattr(bench, "build_pins", lambda: None)
+    monkeypatch.setattr(bench, "build_bare", lambda: None)
+    monkeypatch.setattr(bench, "_loops", measured)
+    monkeypatch.setattr(bench, "run_bare", lambda frames, size: {"cycles_per_s": 250_000.0})
+    monkeypatch.setattr(bench, "_demo", lambda quick: {"demo_mb_per_s": demo_rate})
+    out = tmp_path / "b" / "bench.json"
+    result = CliRunner().invoke(cli.main, ["bench", "--out", str(out)])
+    assert result.exit_code == status, result.output
+    figures = json.loads(out.read_text())
+    assert all(isinstance(value, float | int) for value in figures.values())
+    assert figures["fast_vs_bare"] == 0.8 and figures["pins_loop1514_cycles_per_frame"] == 5.0
+    assert set(bench.BOUNDS) <= set(figures)
+    assert "at most 8" in result.output
+    without = CliRunner().invoke(cli.main, ["bench", "--out", str(out), "--no-bounds", "--json"])
+    assert without.exit_code == 0
+    assert json.loads(without.stdout[without.stdout.index("{") :]) == figures

@@ -36,4 +36,5 @@ class Shape:
 WIDE = Shape(4, 512)
 NARROW = Shape(1, 128)
 SHORT = (WIDE, NARROW)
-LONG = (Shape(8, 512), Shape(4, 256), Shape(64, 512), Shape(8, 128))
+MANY = Shape(64, 512)
+LONG = (Shape(8, 512), Shape(4, 256), MANY, Shape(8, 128))

@@ -123,7 +123,9 @@ class RawQueue:
         while self._lengths and self.has_used():
             _, length, buffer_id, _ = DESC.unpack_from(self._ring, DESC.size * self.next_used.slot)
             if buffer_id not in self._lengths:
-                raise UnknownId(f"queue {self.number} slot {self.next_used.slot}: used id {buffer_id} is not offered")
+                raise UnknownId(
+                    f"queue {self.number} slot {self.next_used.slot}: used id {buffer_id} is not offered"
+                )
             slots = self._lengths.pop(buffer_id)
             self._ids.append(buffer_id)
             self.free += slots

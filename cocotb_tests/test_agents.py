@@ -152,7 +152,7 @@ async def breach_is_recorded(dut: Any, name: str) -> None:
 
 @cocotb.test(**TIMEOUT)
 async def writes_of_one_id_show_in_order(dut: Any) -> None:
-    """With random latency, memory never shows a later write of an ID before an earlier one; across IDs it does."""
+    """With random latency, memory shows writes of one ID in order; across IDs it need not."""
     pins = Pins(dut, MemoryKnobs(latency_cycles=20, jitter_cycles=200))
     await pins.start()
     seen: dict[int, list[int]] = {1: [], 2: []}
@@ -212,7 +212,7 @@ async def reads_return_memory_whatever_the_order(dut: Any, stall: float, interle
 
 @cocotb.test(**TIMEOUT)
 async def accesses_outside_memory_are_errors(dut: Any) -> None:
-    """DECERR with address and queue in the log; injected errors are SLVERR; strobes outside a region count."""
+    """DECERR with address and queue in the log; injected errors are SLVERR; strobes decide."""
     pins = Pins(dut)
     await pins.start()
     small = pins.host.alloc(20, 64)
@@ -242,7 +242,7 @@ async def accesses_outside_memory_are_errors(dut: Any) -> None:
 
 @cocotb.test(**TIMEOUT)
 async def source_frames_reach_the_pins(dut: Any) -> None:
-    """Frames with random gaps: the beats on the pins are those of the frames, bad ones flagged at their end."""
+    """Frames with random gaps: the beats on the pins are the frames', bad ones flagged at their end."""
     pins = Pins(dut)
     await pins.start()
     pins.source.knobs.gap = 0.4

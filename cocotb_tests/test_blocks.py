@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Small building blocks alone: order under random stalls, full rate by counting cycles, and each header's claims."""
+"""Small building blocks alone: order under random stalls, full rate by counting cycles, and each header's
+claims.
+"""
 
 import random
 from collections import deque
@@ -85,7 +87,9 @@ async def frame_fifo_hands_on_whole_frames(dut: Any, source: float, sink: float,
         await RisingEdge(dut.clk)
         cycles += 1
         assert not inside_frame or pins["m_valid"](), "m_valid fell inside a frame"
-        inside_frame = bool(pins["m_valid"]() and not (m_ready and pins["m_last"]())) and (inside_frame or m_ready)
+        inside_frame = bool(pins["m_valid"]() and not (m_ready and pins["m_last"]())) and (
+            inside_frame or m_ready
+        )
         if m_ready and pins["m_valid"]():
             octets += pins["m_data"]().to_bytes(beat, "little")[: pins["m_bytes"]()]
             beats += 1
@@ -145,14 +149,22 @@ async def pick_is_fair(dut: Any) -> None:
 @pytest.mark.sim
 @pytest.mark.parametrize(("width", "depth"), [(1, 2), (64, 16), (520, 4)])
 def test_fifo(run_bench: RunBench, width: int, depth: int) -> None:
-    run_bench("tupelo_fifo", "fifo_keeps_order_at_full_rate", sources=["rtl/tupelo_fifo.sv"], WIDTH=width, DEPTH=depth)
+    run_bench(
+        "tupelo_fifo",
+        "fifo_keeps_order_at_full_rate",
+        sources=["rtl/tupelo_fifo.sv"],
+        WIDTH=width,
+        DEPTH=depth,
+    )
 
 
 @pytest.mark.sim
 @pytest.mark.parametrize(("data_w", "beats"), [(128, 16), (512, 64)])
 def test_frame_fifo(run_bench: RunBench, data_w: int, beats: int) -> None:
     sources = ["rtl/tupelo_fifo.sv", "rtl/tupelo_frame_fifo.sv"]
-    run_bench("tupelo_frame_fifo", "frame_fifo_hands_on_whole_frames", sources=sources, DATA_W=data_w, BEATS=beats)
+    run_bench(
+        "tupelo_frame_fifo", "frame_fifo_hands_on_whole_frames", sources=sources, DATA_W=data_w, BEATS=beats
+    )
 
 
 @pytest.mark.sim

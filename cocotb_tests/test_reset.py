@@ -91,6 +91,15 @@ async def hundred_resets_in_traffic(dut: Any) -> None:
     await rig.finish()
 
 
+async def all_go_on(rig: Rig, before: dict[int, int]) -> None:
+    """Wait until each of these queues has used more than `before`."""
+    try:
+        await rig.until(lambda: all(rig.board.queues[q].used > used for q, used in before.items()))
+    except AssertionError as error:
+        stuck = [q for q, used in before.items() if rig.board.queues[q].used == used]
+        raise AssertionError(f"queues {stuck} stand still: {error}") from error
+
+
 @cocotb.test(**TIMEOUT)
 async def queue_resets_disturb_no_other_queue(dut: Any) -> None:
     """One queue after the other is reset and set up again while all of them carry traffic."""
@@ -115,7 +124,7 @@ async def queue_resets_disturb_no_other_queue(dut: Any) -> None:
         endless.start(queue)
         if number % 8 == 7 and before:
             rig.wire.knobs.stall = 0.0
-            await rig.until(lambda b=before: all(rig.board.queues[q].used > used for q, used in b.items()))
+            await all_go_on(rig, before)
     for queue in list(endless.tasks):
         endless.stop(queue)
     rig.wire.knobs.stall = 0.0

@@ -6,6 +6,7 @@ The scoreboard says whether anything was lost, doubled, swapped within a queue, 
 not be.
 """
 
+import itertools
 from typing import Any
 
 import cocotb
@@ -16,7 +17,7 @@ from cocotb.triggers import gather
 from cocotb_tests.agents.axi_memory import READ
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.frame_rules import HEADER_BYTES
-from cocotb_tests.nic_tests import LONG, SHORT, TOP, Shape
+from cocotb_tests.nic_tests import LONG, MANY, SHORT, TOP, Shape
 from cocotb_tests.raw_ring import Events
 from cocotb_tests.rig import Rig
 from cocotb_tests.traffic import Layout, feed, frame_of, receiver, sender
@@ -51,7 +52,10 @@ def weather(rig: Rig, wild: bool) -> None:
     knobs.interleave = rng.choice((0.0, 0.3, 0.9))
     knobs.max_reads, knobs.max_writes = rng.choice((256, 7, 1)), rng.choice((64, 3, 1))
     if min(knobs.max_reads, knobs.max_writes) == 1:  # one access at a time: cycles without end otherwise
-        knobs.latency_cycles, knobs.jitter_cycles = min(30, knobs.latency_cycles), min(50, knobs.jitter_cycles)
+        knobs.latency_cycles, knobs.jitter_cycles = (
+            min(30, knobs.latency_cycles),
+            min(50, knobs.jitter_cycles),
+        )
     harness.wire.knobs.stall = harness.wire.knobs.gap = stall
     harness.msix.knobs.stall = stall
     harness.bar.stall(rng, stall)
@@ -109,6 +113,34 @@ async def weather_changes_while_traffic_flows(dut: Any) -> None:
         weather(rig, True)
         await rig.cycles(rig.rng.randrange(100, 1500))
     await rig.finish()
+
+
+@cocotb.test(**TIMEOUT)
+async def transmit_queues_share_the_wire(dut: Any) -> None:
+    """All transmit queues have work, and frames come in without a pause: none gets much less than another."""
+    rig = Rig(dut, poison=False)
+    rig.knobs.latency_cycles = 60
+    await rig.start()
+    await rig.device.start({queue: 64 for queue in range(rig.queues)})
+    one = Layout(parts=lambda rng: 1)
+    numbers = itertools.count()
+
+    async def busy(queue: int) -> None:
+        pump = sender(rig, queue, 60, layout=one, mode=Events.DISABLE, burst=lambda rng: 64)
+        await pump.run(frame_of(rig.rng, queue, next(numbers), 60) for _ in range(3000))
+
+    rx = receiver(rig, RX, HEADER_BYTES + 64, layout=one, mode=Events.DISABLE)
+    frames = [frame_of(rig.rng, RX, next(numbers), 60) for _ in range(3000)]
+    tasks = [cocotb.start_soon(job) for job in (rx.run(3000), feed(rig, rx, frames))]
+    tasks += [cocotb.start_soon(busy(queue)) for queue in rig.device.queues if queue & 1]
+    await rig.cycles(max(6000, 400 * rig.queues))
+    used = {queue: score.used for queue, score in rig.board.queues.items() if queue & 1}
+    for task in tasks:
+        task.cancel()
+    cocotb.log.info("used: %s", used)
+    assert min(used.values()) * 2 > max(used.values()) > 0, used
+    await rig.device.reset()
+    rig.check()
 
 
 def settled(rig: Rig, tasks: dict[int, Task[None]], feeder: Task[None]) -> bool:
@@ -183,6 +215,11 @@ CASES = [
 @pytest.mark.parametrize("shape", SHORT, ids=str)
 def test_storm(run_bench: RunBench, shape: Shape, case: str) -> None:
     run_bench(TOP, case, **shape.parameters)
+
+
+@pytest.mark.sim
+def test_sixty_four_pairs_share_the_wire(run_bench: RunBench) -> None:
+    run_bench(TOP, "transmit_queues_share_the_wire", **MANY.parameters)
 
 
 @pytest.mark.sim

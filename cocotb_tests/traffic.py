@@ -21,7 +21,7 @@ from cocotb_tests.raw_ring import Events, RawQueue, RingFull
 from cocotb_tests.rig import Rig
 from driver.bus import DmaRegion
 
-SLEEP_NS = 400_000  # 100,000 cycles: no latency explains a longer sleep
+SLEEP_NS = 400_000  # 100,000 cycles: nothing but a lost wake-up explains a longer sleep with work to do
 FRAME_MIN, FRAME_MAX = 14, 9728
 
 
@@ -98,23 +98,32 @@ class Pump:
         return len(used)
 
     async def sleep(self, ahead: int = 0) -> bool:
-        """Wait for used descriptors by interrupt; False when the timeout came first."""
+        """Wait for used descriptors by interrupt; False when none came and the whole device stands still."""
         queue = self.queue
         if self.mode is Events.DISABLE:
             self.polls += 1
             await self.rig.cycles(self.rig.rng.randrange(20, 200))
             return True
         queue.set_interrupts(self.mode, ahead)
-        if (
-            queue.has_used()
-        ):  # it came while interrupts were off: the check after enabling is the driver's duty
+        if queue.has_used():  # while interrupts were off: this second look is the driver's duty
             return True
         self.sleeps += 1
-        fired = await self.rig.harness.wait_irq([self.rig.device.vector(queue.number)], SLEEP_NS)
+        awake = await self._interrupt()
         queue.set_interrupts(Events.DISABLE)
-        if not fired and queue.has_used():
-            raise LostWakeup(f"{self.state()}: used descriptors, no interrupt for {SLEEP_NS} ns")
-        return bool(fired)
+        return awake
+
+    async def _interrupt(self) -> bool:
+        vectors, counts = [self.rig.device.vector(self.queue.number)], self.rig.board.counts
+        waiting = False  # since the last timeout there was work
+        while True:
+            before = counts["used"]
+            if await self.rig.harness.wait_irq(vectors, SLEEP_NS):
+                return True
+            if waiting:
+                raise LostWakeup(f"{self.state()}: used descriptors, no interrupt for {SLEEP_NS} ns")
+            waiting = self.queue.has_used()
+            if not waiting and counts["used"] == before:
+                return False
 
     def state(self) -> str:
         """One line for messages."""

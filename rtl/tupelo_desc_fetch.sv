@@ -82,19 +82,22 @@ module tupelo_desc_fetch
 
   logic [QUEUES-1:0] want_q, kick_q, poll_q, arming_q, again_q, quiet_told_q;
   logic [QUEUES-1:0] arm_req_q, mute_req_q, ew_flight_q, ew_is_arm_q;
-  logic [QidxW-1:0] last_q, ew_last_q;
+  logic [QidxW-1:0] last_receive_q, last_transmit_q, ew_last_q;
+  logic transmit_turn_q;
   logic [CreditW-1:0] credit_q;
 
-  // ---- request side: one queue a cycle. Receive queues (even) go first: a frame that waits on the wire's side is lost
-  // when the FIFO is full, one that waits in a transmit ring is not. Their caches' room bounds what they take.
+  // ---- request side: one queue a cycle. Receive queues (even) have every other turn, however few they are: a frame
+  // that waits on the wire's side is lost when the FIFO is full, one that waits in a transmit ring is not.
   wire [QUEUES-1:0] want_receive = want_q & {(QUEUES / 2) {2'b01}};
+  wire [QUEUES-1:0] want_transmit = want_q & {(QUEUES / 2) {2'b10}};
+  wire receive = want_receive != '0 && (transmit_turn_q == 1'b0 || want_transmit == '0);
   wire pick_valid;
   wire [QidxW-1:0] pick;
   tupelo_rr_pick #(
       .N(QUEUES)
   ) u_pick (
-      .req_i  (want_receive != '0 ? want_receive : want_q),
-      .last_i (last_q),
+      .req_i  (receive ? want_receive : want_transmit),
+      .last_i (receive ? last_receive_q : last_transmit_q),
       .valid_o(pick_valid),
       .idx_o  (pick)
   );
@@ -165,7 +168,11 @@ module tupelo_desc_fetch
         poll_q[pick] <= 1'b1;
         kick_q[pick] <= 1'b0;
       end
-      if (!eligible || ar_ready) last_q <= pick;
+      if (!eligible || ar_ready) begin
+        transmit_turn_q <= receive;
+        if (receive) last_receive_q <= pick;
+        else last_transmit_q <= pick;
+      end
     end
     if (fire) begin
       iss_pos_mem[pick]    <= ring_advance(pos, n_descs, cfg_i.size);
@@ -248,7 +255,9 @@ module tupelo_desc_fetch
       {want_q, kick_q, poll_q, arming_q, again_q, quiet_told_q} <= '0;
       {arm_req_q, mute_req_q, ew_flight_q, ew_is_arm_q} <= '0;
       {rewind_q, rewound_q, stream_q} <= '0;
-      last_q    <= '0;
+      last_receive_q  <= '0;
+      last_transmit_q <= '0;
+      transmit_turn_q <= 1'b0;
       ew_last_q <= '0;
       credit_q  <= CreditW'(BURSTS - 1);  // one less: the tail of a refused burst is still being thrown away
     end

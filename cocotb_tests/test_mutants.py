@@ -1,0 +1,120 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The suite itself on trial: a NIC with one fault put in must fail the tests that claim to see that fault."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from cocotb_tests.nic_tests import PORTS, TOP, WIDE
+from sim.build import SimulationFailed, build, build_root, rtl_sources, run
+
+
+@dataclass(frozen=True, slots=True)
+class Mutant:
+    """One edit of one RTL file, and the test that must fail with it."""
+
+    name: str
+    file: str
+    old: str
+    new: str
+    module: str
+    case: str
+
+    def __str__(self) -> str:
+        return self.name
+
+
+MUTANTS = [
+    Mutant(
+        "wrap_counter_never_flips",
+        "tupelo_pkg.sv",
+        "ring_advance = '{wrap: !pos.wrap, idx: sum[14:0]};",
+        "ring_advance = '{wrap: pos.wrap, idx: sum[14:0]};",
+        "test_rings",
+        "transmit_ring_runs_full_and_empty",
+    ),
+    Mutant(
+        "used_flags_without_write",
+        "tupelo_used.sv",
+        "| (16'(s_comp.len_bytes != 32'd0) << DescWrite)",
+        "| 16'd0",
+        "test_rings",
+        "every_alignment_of_buffers",
+    ),
+    Mutant(
+        "ring_read_ahead_by_more_than_a_lap",
+        "tupelo_desc_fetch.sv",
+        "in_flight < most && same_lap",
+        "in_flight < most && (same_lap || 1'b1)",
+        "test_reset",
+        "queue_resets_disturb_no_other_queue",
+    ),
+    Mutant(
+        "no_second_look_after_arming",
+        "tupelo_desc_fetch.sv",
+        "        poll_q[ewb_queue]   <= 1'b1;\n",
+        "",
+        "test_events",
+        "sender_sleeps_and_is_always_woken",
+    ),
+    Mutant(
+        "stale_chain_begun_as_a_queue_starts",
+        "tupelo_queue_ctl.sv",
+        "wire [QUEUES-1:0] starting = start_o ?",
+        "wire [QUEUES-1:0] starting = start_o && 1'b0 ?",
+        "test_reset",
+        "queue_resets_disturb_no_other_queue",
+    ),
+    Mutant(
+        "event_structure_not_read_again",
+        "tupelo_event.sv",
+        "      pending_q[used_queue_i] <= 1'b1;\n",
+        "      pending_q[used_queue_i] <= !asked_q[used_queue_i];\n",
+        "test_events",
+        "receiver_sleeps_and_is_always_woken",
+    ),
+    Mutant(
+        "bad_frames_are_kept",
+        "tupelo_rx_ingress.sv",
+        "wire drop = s_axis_rx_tuser || too_long",
+        "wire drop = too_long",
+        "test_wire",
+        "bad_short_and_long_frames_are_never_delivered",
+    ),
+    Mutant(
+        "frames_start_a_byte_late",
+        "tupelo_tx_gather.sv",
+        "(PosW + 1)'(BeatBytes - HdrBytes)",
+        "(PosW + 1)'(BeatBytes - HdrBytes - 1)",
+        "test_rings",
+        "every_alignment_of_buffers",
+    ),
+]
+
+
+def mutated_sources(mutant: Mutant) -> list[Path]:
+    """Write the changed file to the build tree; return the RTL's files with it in place."""
+    sources = rtl_sources()
+    original = next(path for path in sources if path.name == mutant.file)
+    text = original.read_text()
+    assert text.count(mutant.old) == 1, f"{mutant.file} no longer holds once: {mutant.old}"
+    changed = build_root() / "mutants" / mutant.name / mutant.file
+    changed.parent.mkdir(parents=True, exist_ok=True)
+    changed.write_text(text.replace(mutant.old, mutant.new))
+    return [changed if path == original else path for path in sources]
+
+
+@pytest.mark.sim
+@pytest.mark.slow
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_mutant_is_found(mutant: Mutant, seed: int) -> None:
+    built = build(TOP, sources=mutated_sources(mutant), params=WIDE.parameters, public=PORTS)
+    chosen = {"COCOTB_TEST_FILTER": rf"\.{mutant.case}(/|$)"}
+    with pytest.raises(SimulationFailed):
+        run(built, f"cocotb_tests.{mutant.module}", seed=seed, extra_env=chosen)
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=str)
+def test_mutant_still_applies(mutant: Mutant) -> None:
+    assert len(mutated_sources(mutant)) == len(rtl_sources())

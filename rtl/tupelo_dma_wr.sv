@@ -201,6 +201,6 @@ module tupelo_dma_wr
       $fatal(1, "%m answer: write response that nobody waits for, id %h at %0t", m_axi_bid, $time);
   end
 `endif
-  wire unused = &{1'b0, m_axi_bresp[0], data_len[8], s_data_first, s_event_addr[1:0]};
+  wire unused = &{1'b0, m_axi_bid, m_axi_bresp[0], data_len[8], s_data_first, s_event_addr[1:0]};
 endmodule
 `default_nettype wire

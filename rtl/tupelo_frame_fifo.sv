@@ -120,6 +120,6 @@ module tupelo_frame_fifo #(
     if (!rst && read_valid_q && !out_ready) $fatal(1, "%m lost: read-ahead word has no place at %0t", $time);
   end
 `endif
-  wire unused = &{1'b0, out_ready, len_level};
+  wire unused = &{1'b0, out_ready, len_s_ready, len_level};
 endmodule
 `default_nettype wire

@@ -6,6 +6,7 @@ wake-up that does not come ends the test. Long idle times between rounds put dri
 over and over, each time at another moment of the other one's check.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import cocotb
@@ -18,7 +19,7 @@ from cocotb_tests.nic_tests import NARROW, SHORT, TOP, WIDE, Shape
 from cocotb_tests.packed_walk import Place
 from cocotb_tests.raw_ring import Events
 from cocotb_tests.rig import Rig
-from cocotb_tests.traffic import Layout, feed, frame_of, receiver, sender
+from cocotb_tests.traffic import Layout, Receiver, feed, frame_of, receiver, sender
 from driver.registers import Feature
 
 RX, TX = 0, 1
@@ -68,21 +69,28 @@ async def receiver_sleeps_and_is_always_woken(dut: Any, mode: Events) -> None:
     rx = receiver(rig, RX, HEADER_BYTES + SIZE, mode=mode, layout=PLAIN)
     count = rounds()
     task = cocotb.start_soon(rx.run(count))
-    for number in range(count):
-        if number % 8 == 0:
-            shake(rig)
-        await feed_one(rig, rx, number)
-        await rig.cycles(rig.rng.choice((0, 0, 1, 5, 20, 100, 300)))
+    number = 0
+    while number < count:
+        shake(rig)
+        number += await burst(
+            rig, rx, number, min(count - number, rig.rng.randrange(1, 4)), (0, 1, 5, 20, 100)
+        )
+        await rig.cycles(rig.rng.choice((0, 0, 10, 100, 300)))
     await task
     assert rx.sleeps > count // 4, "the receiver hardly ever slept: this tested nothing"
     await rig.finish()
 
 
-async def feed_one(rig: Rig, rx: Any, number: int) -> None:
-    """Send one frame as soon as there is surely a buffer for it."""
-    while number >= rx.credit:
-        await rig.cycles(8)
-    rig.wire.send([frame_of(rig.rng, RX, number, SIZE)])
+async def burst(rig: Rig, rx: Receiver, first: int, count: int, gaps: Sequence[int]) -> int:
+    """Send some frames, then none until all are received: no later one may stand in for a lost wake-up."""
+    for number in range(first, first + count):
+        while number >= rx.credit:
+            await rig.cycles(8)
+        rig.wire.send([frame_of(rig.rng, RX, number, SIZE)])
+        await rig.cycles(rig.rng.choice(gaps))
+    while rx.received < first + count:  # the receiver itself gives up on a lost wake-up
+        await rig.cycles(4)
+    return count
 
 
 @cocotb.test(**TIMEOUT)
@@ -162,7 +170,29 @@ async def masked_vector_keeps_its_message(dut: Any) -> None:
     await rig.finish()
 
 
+@cocotb.test(**TIMEOUT)
+@cocotb.parametrize(mode=[Events.ENABLE, Events.DESC])
+async def receiver_is_woken_when_frames_come_during_event_reads(dut: Any, mode: Events) -> None:
+    """Frames at distances around the latency of an event read: used while the device asks whether to interrupt."""
+    rig = Rig(dut, salt=mode)
+    without = () if mode is Events.DESC else (Feature.RING_EVENT_IDX,)
+    await rig.start({RX: 32, TX: 2}, without=without)
+    rx = receiver(rig, RX, HEADER_BYTES + SIZE, mode=mode, layout=PLAIN)
+    count = 2 * rounds()
+    task = cocotb.start_soon(rx.run(count))
+    number = 0
+    while number < count:
+        shake(rig)
+        rig.knobs.latency_cycles = rig.rng.choice((20, 60, 100))
+        gaps = range(rig.rng.choice((20, 120, 250)))
+        number += await burst(rig, rx, number, min(count - number, rig.rng.randrange(1, 7)), gaps)
+    await task
+    assert rx.sleeps > count // 16, "the receiver hardly ever slept: this tested nothing"
+    await rig.finish()
+
+
 CASES = [
+    "receiver_is_woken_when_frames_come_during_event_reads",
     "sender_sleeps_and_is_always_woken",
     "receiver_sleeps_and_is_always_woken",
     "no_interrupt_while_disabled",
@@ -181,7 +211,7 @@ def test_events(run_bench: RunBench, shape: Shape, case: str) -> None:
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.parametrize("case", CASES[:2])
+@pytest.mark.parametrize("case", CASES[:3])
 @pytest.mark.parametrize("shape", (WIDE, NARROW), ids=str)
 def test_thousands_of_sleeps(run_bench: RunBench, shape: Shape, case: str) -> None:
     run_bench(TOP, case, plusargs=["+long"], **shape.parameters)

@@ -29,7 +29,7 @@ CONFIG = NicConfig(
     queue_pairs=TX_QUEUES,
     tx_ring_slots=TX_SLOTS,
     rx_ring_slots=RX_SLOTS,
-    rx_interrupt_after=256,
+    rx_interrupt_after=384,
     rx_moderation_ns=10_000,
 )
 

@@ -19,7 +19,7 @@ namespace {
 using namespace tupelo;
 
 constexpr uint32_t kTxSlots = 256, kRxSlots = 1024;
-constexpr uint32_t kInterruptAfter = 256;
+constexpr uint32_t kInterruptAfter = 384;
 constexpr uint64_t kModerationCycles = 2500;   // 10 us
 constexpr uint64_t kPatienceCycles = 250000;  // 1 ms
 

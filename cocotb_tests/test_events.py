@@ -62,7 +62,7 @@ async def sender_sleeps_and_is_always_woken(dut: Any, mode: Events) -> None:
 @cocotb.test(**TIMEOUT)
 @cocotb.parametrize(mode=[Events.ENABLE, Events.DESC])
 async def receiver_sleeps_and_is_always_woken(dut: Any, mode: Events) -> None:
-    """Frames come at random moments; the receiver sleeps in between, the device too, for want of buffers."""
+    """Frames come at random moments; receiver and device (for want of buffers) sleep in between."""
     rig = Rig(dut, salt=mode)
     without = () if mode is Events.DESC else (Feature.RING_EVENT_IDX,)
     await rig.start({RX: 3, TX: 2}, without=without)
@@ -172,8 +172,8 @@ async def masked_vector_keeps_its_message(dut: Any) -> None:
 
 @cocotb.test(**TIMEOUT)
 @cocotb.parametrize(mode=[Events.ENABLE, Events.DESC])
-async def receiver_is_woken_when_frames_come_during_event_reads(dut: Any, mode: Events) -> None:
-    """Frames at distances around the latency of an event read: used while the device asks whether to interrupt."""
+async def receiver_is_woken_by_frames_during_event_reads(dut: Any, mode: Events) -> None:
+    """Frames at distances around an event read's latency: used while the device asks whether to interrupt."""
     rig = Rig(dut, salt=mode)
     without = () if mode is Events.DESC else (Feature.RING_EVENT_IDX,)
     await rig.start({RX: 32, TX: 2}, without=without)
@@ -192,7 +192,7 @@ async def receiver_is_woken_when_frames_come_during_event_reads(dut: Any, mode: 
 
 
 CASES = [
-    "receiver_is_woken_when_frames_come_during_event_reads",
+    "receiver_is_woken_by_frames_during_event_reads",
     "sender_sleeps_and_is_always_woken",
     "receiver_sleeps_and_is_always_woken",
     "no_interrupt_while_disabled",

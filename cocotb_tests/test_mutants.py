@@ -72,7 +72,7 @@ MUTANTS = [
         "      pending_q[used_queue_i] <= 1'b1;\n",
         "      pending_q[used_queue_i] <= !asked_q[used_queue_i];\n",
         "test_events",
-        "receiver_is_woken_when_frames_come_during_event_reads",
+        "receiver_is_woken_by_frames_during_event_reads",
     ),
     Mutant(
         "bad_frames_are_kept",

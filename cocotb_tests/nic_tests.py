@@ -22,14 +22,25 @@ class Shape:
 
     queue_pairs: int
     data_w: int
+    rd_slots: int = 128
+    desc_cache: int = 128
+    queue_size_max: int = 1024
 
     def __str__(self) -> str:
-        return f"{self.queue_pairs}x{self.data_w}"
+        extra = (self.rd_slots, self.desc_cache, self.queue_size_max)
+        corner = "" if extra == (128, 128, 1024) else "-slots{}-cache{}-ring{}".format(*extra)
+        return f"{self.queue_pairs}x{self.data_w}{corner}"
 
     @property
     def parameters(self) -> dict[str, int]:
         """As Verilog names them."""
-        return {"QUEUE_PAIRS": self.queue_pairs, "DATA_W": self.data_w}
+        return {
+            "QUEUE_PAIRS": self.queue_pairs,
+            "DATA_W": self.data_w,
+            "RD_SLOTS": self.rd_slots,
+            "DESC_CACHE": self.desc_cache,
+            "QUEUE_SIZE_MAX": self.queue_size_max,
+        }
 
 
 # Each build costs a minute: the short run has the two ends, `make sim-long` the rest.
@@ -37,4 +48,6 @@ WIDE = Shape(4, 512)
 NARROW = Shape(1, 128)
 SHORT = (WIDE, NARROW)
 MANY = Shape(64, 512)
-LONG = (Shape(8, 512), Shape(4, 256), MANY, Shape(8, 128))
+LEAN = Shape(2, 256, rd_slots=4, desc_cache=16)
+LARGE = Shape(2, 512, rd_slots=64, desc_cache=64, queue_size_max=32768)
+LONG = (Shape(8, 512), Shape(4, 256), MANY, Shape(8, 128), Shape(1, 512), LEAN, LARGE)

@@ -13,6 +13,7 @@ from cocotb_tests.nic_tests import LONG, SHORT, TOP, Shape
 from cocotb_tests.raw_ring import Events
 from cocotb_tests.rig import Rig
 from cocotb_tests.traffic import Layout, Receiver, feed, frame_of, receiver, sender
+from driver.registers import VENDOR
 
 RX, TX = 0, 1
 PLAIN = Layout(parts=lambda rng: 1)
@@ -200,9 +201,11 @@ async def loop_runs_at_the_promised_rate(dut: Any, size: int, window: int) -> No
     per_frame = (rig.cycle - start) / count
     cocotb.log.info("%d octets: %.2f cycles a frame", size, per_frame)
     beats = -(-(size + HEADER_BYTES) // (rig.harness.data_w // 8)) + 2  # and descriptors
-    assert per_frame <= (max(8.0, 1.6 * beats) if size == 60 else 3 * beats), (
-        f"{per_frame:.2f} cycles a frame"
-    )
+    promised = max(8.0, 1.6 * beats) if size == 60 else 3 * beats
+    # Few slots are few reads in flight: up to 256 bytes each, a round trip of 250 cycles and the pipeline's.
+    reads = -(-(size + HEADER_BYTES) // 256)
+    slots = await rig.harness.read(VENDOR.RD_SLOTS.offset_bytes)
+    assert per_frame <= max(promised, reads * 320 / slots), f"{per_frame:.2f} cycles a frame"
     await rig.finish()
 
 

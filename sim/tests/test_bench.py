@@ -17,6 +17,14 @@ GOOD = {
     "loop60_cycles_per_frame": 8.0,
     "fast_vs_bare": 0.6,
     "demo_mb_per_s": 1.0,
+    "tx60_cycles_per_frame": 3.0,
+    "tx60_1q_cycles_per_frame": 4.0,
+    "rx60_1q_cycles_per_frame": 4.0,
+    "duplex60_cycles_per_frame": 5.0,
+    "tx1514_bytes_per_cycle": 60.0,
+    "rx1514_bytes_per_cycle": 60.0,
+    "doorbell_to_wire_cycles": 540.0,
+    "wire_to_irq_cycles": 540.0,
 }
 
 
@@ -26,9 +34,32 @@ def test_figures_at_their_bounds_reach_them() -> None:
 
 @pytest.mark.parametrize("name", GOOD)
 def test_a_figure_beyond_its_bound_or_not_there_is_missed(name: str) -> None:
-    worse = GOOD[name] * (1.01 if name == "loop60_cycles_per_frame" else 0.99)
+    worse = GOOD[name] * (1.01 if bench.BOUNDS[name].at_most else 0.99)
     assert bench.missed({**GOOD, name: worse}) == [name]
     assert bench.missed({k: v for k, v in GOOD.items() if k != name}) == [name]
+
+
+def test_a_bound_of_a_later_version_is_shown_and_does_not_fail(monkeypatch: pytest.MonkeyPatch) -> None:
+    later = bench.Bound(3, at_most=True, later=True)
+    monkeypatch.setattr(bench, "BOUNDS", {"now": bench.Bound(1), "later": later})
+    assert bench.missed({"now": 1.0, "later": 4.0}) == []
+    assert bench.missed({"now": 0.5}) == ["now"]
+    assert [bench.verdict(later, value) for value in (3.0, 4.0)] == ["yes", "not yet"]
+    assert bench.verdict(bench.Bound(1), 0.5) == "NO" and bench.verdict(None, 1.0) == ""
+
+
+CYCLES = {
+    **{name: 3.0 if size == 60 else 24.5 for name, (size, _, _) in bench.PATHS.items()},
+    "doorbell_to_wire": 518,
+    "wire_to_irq": 521,
+}
+
+
+def test_cycles_become_the_figures_that_the_bounds_name() -> None:
+    figures = bench._path_figures(CYCLES)
+    assert figures["duplex60_cycles_per_frame"] == 3.0 and figures["wire_to_irq_cycles"] == 521
+    assert figures["tx1514_bytes_per_cycle"] == pytest.approx(61.8, abs=0.01)
+    assert set(figures) <= set(bench.BOUNDS) and len(figures) == len(CYCLES)
 
 
 def measured(harness: str, frames: dict[int, int], quick: bool) -> dict[str, Any]:
@@ -44,6 +75,7 @@ def test_the_command_writes_flat_figures_and_ends_by_the_bounds(
     monkeypatch.setattr(bench, "build_pins", lambda: None)
     monkeypatch.setattr(bench, "build_bare", lambda: None)
     monkeypatch.setattr(bench, "_loops", measured)
+    monkeypatch.setattr(bench, "_paths", lambda quick: CYCLES)
     monkeypatch.setattr(bench, "run_bare", lambda frames, size: {"cycles_per_s": 250_000.0})
     monkeypatch.setattr(bench, "_demo", lambda quick: {"demo_mb_per_s": demo_rate})
     out = tmp_path / "b" / "bench.json"

@@ -23,10 +23,10 @@ module tupelo_queue_table
     input  wire  [READ_PORTS-1:0][QidxW-1:0] rd_queue_i,
     output queue_cfg_t [READ_PORTS-1:0]      rd_cfg_o
 );
-  // A bank a field, so that a partial write needs no read.
+  // A memory a field: a partial write needs no read, and each maps to distributed RAM.
+  localparam integer Words = 6;  // desc, driver, device; low word first
   logic [15:0] size_mem[QUEUES];
   logic [15:0] vector_mem[QUEUES];
-  logic [31:0] addr_mem[6][QUEUES];  // desc, driver, device; low word first
 
   logic late_q;
   logic [QidxW-1:0] late_queue_q;
@@ -38,18 +38,26 @@ module tupelo_queue_table
     if (clear_i) late_queue_q <= clear_queue_i;
     if (clear || (we_i && field_i == 3'd0)) size_mem[wr_queue] <= clear ? 16'(QUEUE_SIZE_MAX) : wdata_i[15:0];
     if (clear || (we_i && field_i == 3'd1)) vector_mem[wr_queue] <= clear ? 16'hffff : wdata_i[15:0];
-    for (int f = 0; f < 6; f++)
-      if (clear || (we_i && field_i == 3'(f + 2))) addr_mem[f][wr_queue] <= clear ? 32'd0 : wdata_i;
   end
 
-  always_comb begin
-    for (int p = 0; p < READ_PORTS; p++) begin
-      rd_cfg_o[p].size   = size_mem[rd_queue_i[p]];
-      rd_cfg_o[p].vector = vector_mem[rd_queue_i[p]];
-      rd_cfg_o[p].desc   = {addr_mem[1][rd_queue_i[p]], addr_mem[0][rd_queue_i[p]]};
-      rd_cfg_o[p].driver = {addr_mem[3][rd_queue_i[p]], addr_mem[2][rd_queue_i[p]]};
-      rd_cfg_o[p].device = {addr_mem[5][rd_queue_i[p]], addr_mem[4][rd_queue_i[p]]};
+  wire [Words-1:0][READ_PORTS-1:0][31:0] word;
+  for (genvar w = 0; w < Words; w++) begin : gen_word
+    logic [31:0] mem[QUEUES];
+    always_ff @(posedge clk)
+      if (clear || (we_i && field_i == 3'(w + 2))) mem[wr_queue] <= clear ? 32'd0 : wdata_i;
+    for (genvar p = 0; p < READ_PORTS; p++) begin : gen_port
+      assign word[w][p] = mem[rd_queue_i[p]];
     end
+  end
+
+  for (genvar p = 0; p < READ_PORTS; p++) begin : gen_cfg
+    assign rd_cfg_o[p] = '{
+        size: size_mem[rd_queue_i[p]],
+        vector: vector_mem[rd_queue_i[p]],
+        desc: {word[1][p], word[0][p]},
+        driver: {word[3][p], word[2][p]},
+        device: {word[5][p], word[4][p]}
+    };
   end
 endmodule
 `default_nettype wire

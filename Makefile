@@ -10,7 +10,7 @@ export XDG_CACHE_HOME := $(CURDIR)/.cache
 PYTEST := $(RUN)/python -m pytest $(if $(T),-k '$(T)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test sim sim-long lint type bench replay fmt regs docs lock clean distclean
+.PHONY: help setup demo test sim sim-long lint type bench synth replay fmt regs docs lock clean distclean
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
@@ -45,6 +45,9 @@ type: setup ## mypy --strict alone
 
 bench: setup ## measure speed: build/bench.json and a table against the bounds
 	@$(RUN)/tupelo bench $(BENCH_ARGS)
+
+synth: setup ## area in LUTs, flip-flops, block RAM by module, and an FPGA's clock: build/synth.json
+	@$(RUN)/tupelo synth --jobs $(JOBS) $(SYNTH_ARGS)
 
 replay: setup ## your own capture through the NIC: make replay F=file.pcap
 	@$(RUN)/tupelo replay $(REPLAY_ARGS) $(F)

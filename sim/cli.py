@@ -127,6 +127,37 @@ def bench(out: Path | None, as_json: bool, no_bounds: bool, quick: bool) -> None
     sys.exit(1 if missed and not no_bounds else 0)
 
 
+@main.command()
+@click.option("--out", type=File, default=None, help="File of the figures.  [default: build/synth.json]")
+@click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of tables.")
+@click.option(
+    "--jobs", "-j", default=2, show_default=True, type=click.IntRange(1, 8), help="Configurations at a time."
+)
+def synth(out: Path | None, as_json: bool, jobs: int) -> None:
+    """Synthesise the NIC for two FPGAs: area by module, memories, clock frequency.
+
+    Exit status 1: a tool failed, or a memory of more than 16 kbit became flip-flops.
+    """
+    from sim import synth as work
+
+    file = out or build_root() / "synth.json"
+    with _friendly():
+        outcome = work.run_synth(file, build_root() / "synth", jobs)
+    problems = outcome.problems()
+    if as_json:
+        click.echo(json.dumps(work.figures(outcome), indent=2))
+    else:
+        work.print_outcome(outcome)
+    for problem in problems:
+        click.echo(f"synth: {problem}", err=True)
+    if not as_json:
+        verdict = (
+            f"FAILED, {len(problems)} problems" if problems else "OK, no memory above 16 kbit in flip-flops"
+        )
+        click.echo(f"synth: {verdict}; {shown_path(file)}")
+    sys.exit(1 if problems else 0)
+
+
 @main.command(context_settings={"ignore_unknown_options": True})
 @click.argument("arguments", nargs=-1, type=click.UNPROCESSED)
 def test(arguments: tuple[str, ...]) -> None:

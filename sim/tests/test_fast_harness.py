@@ -93,6 +93,8 @@ def test_nothing_is_left_behind(number: signal.Signals, tmp_path: Path) -> None:
     build_fast()
     pid_file, log = tmp_path / "pid", tmp_path / "run.log"
     code = (
+        # A process that a shell put into the background ignores SIGINT, and so would what it starts.
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         "from pathlib import Path; from sim.fast_run import run_fast; import sys\n"
         f"sys.exit(run_fast('{PROGRAMS}:busy', {{'pid_file': '{pid_file}'}}, folder=Path('{tmp_path}'),"
         f" log=Path('{log}')).exit_code)\n"

@@ -74,7 +74,7 @@ module tupelo_tx
   wire [8:0] slot_bytes;
   completion_t slot_chain;
   wire [SlotW-1:0] slot;
-  wire walk_busy, begin_p, mid_chain;
+  wire walk_busy, begin_p;
 
   tupelo_tx_read #(
       .QUEUES(QUEUES)
@@ -100,8 +100,7 @@ module tupelo_tx
       .slot_chain_o    (slot_chain),
       .busy_queue_i    (busy_queue_i),
       .busy_o          (walk_busy),
-      .begin_o         (begin_p),
-      .mid_chain_o     (mid_chain)
+      .begin_o         (begin_p)
   );
 
   assign ar_valid = slot_valid && slot_read && slot_ready;
@@ -258,6 +257,6 @@ module tupelo_tx
     if (!rst && done_valid && !done_ready)
       $fatal(1, "%m lost: a completion has no place at %0t", $time);
 `endif
-  wire unused = &{1'b0, last_byte[BeatShift-1:0], mid_chain, done_ready, out_len, r_slot, last_byte[8]};
+  wire unused = &{1'b0, last_byte[BeatShift-1:0], done_ready, out_len, r_slot, last_byte[8]};
 endmodule
 `default_nettype wire

@@ -36,8 +36,7 @@ module tupelo_tx_read
     // queue reset: chains of busy_queue_i begun, minus those in ended_i, are inside
     input  wire  [ QidxW-1:0] busy_queue_i,
     output wire               busy_o,
-    output wire               begin_o,         // pulse: a chain of desc_queue_o has been begun
-    output wire               mid_chain_o
+    output wire               begin_o          // pulse: a chain of desc_queue_o has been begun
 );
   localparam logic [31:0] MostBytes = 32'(HdrBytes + FrameMaxBytes);
   localparam logic [31:0] LeastBytes = 32'(HdrBytes + FrameMinBytes);
@@ -91,7 +90,6 @@ module tupelo_tx_read
   assign desc_chain_end_o = !desc_i.flags[DescNext];
   assign begin_o          = load && fresh;
   assign busy_o           = walking_q && queue_q == busy_queue_i;
-  assign mid_chain_o      = walking_q;
 
   wire [32:0] total_next = (fresh ? 33'd0 : {1'b0, total_q}) + {1'b0, desc_i.len};
   wire over_next = total_next > {1'b0, MostBytes} || (!fresh && over_q);

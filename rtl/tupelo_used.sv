@@ -2,7 +2,7 @@
 // tupelo_used - writes used descriptors, several of a queue in one beat where they share it
 // Guarantees: used descriptors of a queue are written in order at the place of their chain's first descriptor
 //   (VIRTIO 1.2 section 2.8.2, 2.8.6); one completion a cycle. One that could share its beat with the next waits for
-//   it, but no longer than 8 cycles in which the write master has nothing else to do, and at most 512 cycles.
+//   it, but no longer than 8 cycles in which the write master has nothing else to do, and at most 1,024 cycles.
 //   Only bytes 8..15 of a descriptor are written (length, id, flags).
 // Clock/reset: clk; rst synchronous, active high. start_i sets up one queue's state.
 // Contract: completions of one queue come in ring order. m_pos is the position behind the last one written.
@@ -41,7 +41,7 @@ module tupelo_used
   localparam integer Lanes = DATA_W / 128;
   localparam integer LaneW = Lanes > 1 ? $clog2(Lanes) : 1;
   localparam integer BeatShift = $clog2(DATA_W / 8);
-  localparam integer StepW = 9 - QidxW;  // a turn over all queues takes 256 cycles, or one a queue
+  localparam integer StepW = 9 - QidxW;  // a turn over all queues takes at most 512 cycles
 
   ring_pos_t pos_mem[QUEUES];
   // What waits to be written, a beat a queue.

@@ -2,6 +2,8 @@
 """`tupelo replay` outside the simulator: check the file, start the run, show the result."""
 
 import os
+import shutil
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +31,19 @@ def run_replay(file: Path, direction: str, out: Path | None, allow_snapped: bool
         "out": None if out is None else str(out.resolve()),
         "allow_snapped": allow_snapped,
     }
-    folder = build_root() / "replay"
+    # A folder a run: two replays at once must not read each other's results. It stays if the run fails.
+    runs = build_root() / "runs"
+    runs.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp(prefix="replay-", dir=runs))
     with bar("replay", count) as shown:
-        return in_fast(
+        result = in_fast(
             "sim.replay_sim:main",
             arguments,
             folder,
             lambda values: shown.update(values["frames"], count, f"{values['frames']:,} frames"),
         )
+    shutil.rmtree(folder, ignore_errors=True)
+    return result
 
 
 def print_result(result: dict[str, Any]) -> None:

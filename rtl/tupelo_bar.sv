@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // tupelo_bar - the BAR: virtio configuration structures, MSI-X, vendor block and statistics behind AXI4-Lite
 // Guarantees: see the blocks; every access is answered OKAY. Doorbells leave 1 cycle after their write is
-//   complete, messages at the earliest 2 cycles after irq_valid_i.
+//   complete, messages at the earliest 2 cycles after irq_valid_i. Register blocks elsewhere in the NIC sit on
+//   bus_o and answer through ext_data_i, the OR of them all.
 // Clock/reset: clk; rst synchronous, active high.
 // Contract: ports of the queue table, window and statistics answer as their comments say; irq_ready_o is
-//   always 1; q_enabled_i and q_resetting_i follow their pulses within 4 cycles.
+//   always 1; ext_data_i answers in the cycle after bus_o.rd_p and is 0 otherwise; q_enabled_i and q_resetting_i follow their pulses within 4 cycles.
 // Spec: VIRTIO 1.2 4.1.4, docs/registers.md. Limits: one access at a time.
 `default_nettype none
 module tupelo_bar #(
@@ -47,6 +48,9 @@ module tupelo_bar #(
     output logic              reset_req_o,       // level until reset_done_i
     input  wire               reset_done_i,      // pulse: drained, queue table cleared
     output logic [      63:0] features_o,        // accepted features once FEATURES_OK is set, else 0
+    // register blocks of other modules
+    output tupelo_axil_pkg::axil_bus_t bus_o,
+    input  wire  [      31:0] ext_data_i,
     // queue table: fields 0 size 1 msix_vector 2 desc_lo 3 desc_hi 4 driver_lo 5 driver_hi 6 device_lo 7 device_hi
     output logic [      15:0] queue_select_o,
     output logic              qt_we_o,
@@ -82,6 +86,8 @@ module tupelo_bar #(
     output logic              stat_rd_o,
     output logic [      11:0] stat_idx_o,
     input  wire  [      63:0] stat_data_i,
+    output wire               snapshot_o,        // pulse: reads give the counters of this moment from now on
+    output wire               live_o,            // pulse: reads give the running counters again
     // MSI-X messages
     output wire  [      63:0] m_msix_addr,
     output wire  [      31:0] m_msix_data,
@@ -107,9 +113,11 @@ module tupelo_bar #(
   logic [31:0] bad_count, bad_last;
   wire ring_reset = features_o[tupelo_regs_pkg::FEATURE_RING_RESET];
   wire reset_end = reset_req_o && reset_done_i;
-  wire [31:0] rd_data = common_data | queue_data | event_data | vendor_data | stat_data | msix_data;
+  logic [63:0] feature_enable;
+  wire [31:0] rd_data = common_data | queue_data | event_data | vendor_data | stat_data | msix_data | ext_data_i;
 
   assign irq_ready_o = 1'b1;
+  assign bus_o       = bus;
 
   tupelo_axil_slave u_axil (
       .clk           (clk),
@@ -147,6 +155,7 @@ module tupelo_bar #(
       .bus_i          (bus),
       .rd_data_o      (common_data),
       .generation_i   (generation),
+      .enable_i       (feature_enable),
       .needs_reset_p_i(needs_reset_p),
       .config_vector_o(config_vector),
       .driver_ok_o    (driver_ok_o),
@@ -239,7 +248,10 @@ module tupelo_bar #(
       .q_stopped_i         (q_stopped_i),
       .bad_count_i         (bad_count),
       .bad_last_i          (bad_last),
-      .features_i          (features_o)
+      .features_i          (features_o),
+      .feature_enable_o    (feature_enable),
+      .snapshot_o          (snapshot_o),
+      .live_o              (live_o)
   );
 
   tupelo_bar_stat #(

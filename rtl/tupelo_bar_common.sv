@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 // tupelo_bar_common - device half of the virtio common configuration: features, status, reset handshake
-// Guarantees: status bits only rise, except by a reset; FEATURES_OK refuses a bit that is not offered and a set
-//   without VERSION_1 and RING_PACKED; DRIVER_OK needs FEATURES_OK. A reset starts with the write of 0
+// Guarantees: status bits only rise, except by a reset; FEATURES_OK refuses a bit that is not offered or not
+//   enabled, a set without VERSION_1 and RING_PACKED, and a bit without the one it needs; DRIVER_OK needs FEATURES_OK. A reset starts with the write of 0
 //   (reset_req_o) and ends with reset_done_i, when all registers return to their reset values; until then
 //   device_status reads non-zero and writes are ignored.
 // Clock/reset: clk; rst synchronous, active high.
 // Contract: reset_done_i is a pulse and answers reset_req_o; without a request it is ignored.
-// Spec: VIRTIO 1.2 2.1, 2.2, 3.1.1, 4.1.4.3. Limits: queue_* registers are in tupelo_bar_queue.
+// Spec: VIRTIO 1.2 2.1, 2.2, 3.1.1, 4.1.4.3, 5.1.3.1. Limits: queue_* registers are in tupelo_bar_queue.
 `default_nettype none
 module tupelo_bar_common
   import tupelo_regs_pkg::*;
@@ -19,6 +19,7 @@ module tupelo_bar_common
     input tupelo_axil_pkg::axil_bus_t bus_i,
     output logic [31:0] rd_data_o,
     input wire [7:0] generation_i,
+    input wire [63:0] enable_i,  // features that the device may offer
     input wire needs_reset_p_i,  // a queue stopped and only a device reset helps
     output logic [15:0] config_vector_o,
     output wire driver_ok_o,
@@ -45,8 +46,11 @@ module tupelo_bar_common
   wire wr_status = wr_hit && wr_word == REG_COMMON_DEVICE_STATUS[5:2] && bus_i.wr_strb[0];
   wire [7:0] new_status = bus_i.wr_data[7:0];
 
-  wire features_good = (driver_feature_q & ~FEATURES_OFFERED) == '0 &&
-                       (driver_feature_q & FeaturesMust) == FeaturesMust;
+  wire [63:0] offered = FEATURES_OFFERED & enable_i;
+  wire tso = driver_feature_q[FEATURE_NET_HOST_TSO4] || driver_feature_q[FEATURE_NET_HOST_TSO6];
+  wire needs_met = (!tso || driver_feature_q[FEATURE_NET_CSUM]) && (!driver_feature_q[FEATURE_NET_HOST_ECN] || tso);
+  wire features_good = (driver_feature_q & ~offered) == '0 && (driver_feature_q & FeaturesMust) == FeaturesMust &&
+                       needs_met;
   wire features_ok = status_q[StFeaturesOk] || (new_status[StFeaturesOk] && features_good);
 
   assign driver_ok_o = status_q[StDriverOk] && !reset_req_o;
@@ -107,8 +111,8 @@ module tupelo_bar_common
         case (rd_word)
           REG_COMMON_DEVICE_FEATURE_SELECT[5:2]: rd_data_o <= device_sel_q;
           REG_COMMON_DEVICE_FEATURE[5:2]: begin
-            if (device_sel_q == 32'd0) rd_data_o <= FEATURES_OFFERED[31:0];
-            if (device_sel_q == 32'd1) rd_data_o <= FEATURES_OFFERED[63:32];
+            if (device_sel_q == 32'd0) rd_data_o <= offered[31:0];
+            if (device_sel_q == 32'd1) rd_data_o <= offered[63:32];
           end
           REG_COMMON_DRIVER_FEATURE_SELECT[5:2]: rd_data_o <= driver_sel_q;
           REG_COMMON_DRIVER_FEATURE[5:2]: begin

@@ -68,6 +68,9 @@ module tupelo_bar_event
           rd_data_o[16+NET_STATUS_LINK_UP_LSB] <= link_q;
         end
         REG_NET_MTU[17:2]: rd_data_o <= {mtu_i, 16'(QUEUE_PAIRS)};
+        REG_NET_RSS_MAX_KEY_SIZE[17:2]:
+        rd_data_o <= {RESET_NET_RSS_MAX_INDIRECTION_TABLE_LENGTH, RESET_NET_RSS_MAX_KEY_SIZE, 8'h0};
+        REG_NET_SUPPORTED_HASH_TYPES[17:2]: rd_data_o <= RESET_NET_SUPPORTED_HASH_TYPES;
         default: ;
       endcase
     end

@@ -2,7 +2,8 @@
 // tupelo_bar_notify - doorbells of the notification area, and the count of bad ones
 // Guarantees: a good doorbell gives one notify_valid_o, one cycle after its register write. Bad is one whose
 //   address or value is no queue or not the same queue, one without DRIVER_OK, and one for which notify_bad_i
-//   comes back; each counts once, the last is remembered.
+//   comes back; each counts once, the last is remembered. The value is the low half: what NOTIFICATION_DATA
+//   puts above it, the place in the ring, is not used, as the ring itself says what is available.
 // Clock/reset: clk; rst synchronous, active high. A device reset keeps the count.
 // Contract: notify_bad_i comes before the next doorbell (3 cycles) for the remembered value to be exact.
 // Spec: VIRTIO 1.2 4.1.4.4, 4.1.5.2. Limits: the count saturates at 2^32 - 1.

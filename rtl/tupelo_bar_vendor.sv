@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-// tupelo_bar_vendor - vendor block: identity, parameters, MSI-X control, queue error window
+// tupelo_bar_vendor - vendor block: identity, parameters, MSI-X control, queue error window, feature mask
 // Guarantees: reads of the window show the queue in vq_select at the moment of the read; a queue that does not
 //   exist reads 0.
 // Clock/reset: clk; rst synchronous, active high; clear_i (device reset done) returns vq_select to 0 and leaves
-//   msix_control alone, as a virtio reset leaves PCI configuration alone.
+//   msix_control, feature_enable and stat_snapshot alone, as a virtio reset leaves PCI configuration alone.
 // Contract: vsel_*_i answer vsel_queue_o in the same cycle.
 // Spec: docs/registers.md, block `vendor`. Limits: 32-bit halves of 64-bit values are not latched together.
 `default_nettype none
@@ -35,11 +35,15 @@ module tupelo_bar_vendor
     input  wire                        [QUEUES-1:0] q_stopped_i,
     input  wire                        [      31:0] bad_count_i,
     input  wire                        [      31:0] bad_last_i,
-    input  wire                        [      63:0] features_i
+    input  wire                        [      63:0] features_i,
+    output logic                       [      63:0] feature_enable_o,
+    output wire                                     snapshot_o,            // pulses of stat_snapshot
+    output wire                                     live_o
 );
   localparam integer BlockBits = 8;  // the block is 256 bytes
 
   logic [15:0] select_q;
+  logic hold_q;
 
   wire exists = select_q < 16'(QUEUES);
   wire wr_hit = bus_i.wr_p && bus_i.wr_addr[17:BlockBits] == BASE_VENDOR[17:BlockBits];
@@ -48,6 +52,11 @@ module tupelo_bar_vendor
   wire [5:0] rd_word = bus_i.rd_addr[7:2];
   wire [127:0] stopped = 128'(q_stopped_i);
 
+  wire wr_snapshot = wr_hit && wr_word == REG_VENDOR_STAT_SNAPSHOT[7:2] && bus_i.wr_strb[0];
+  wire wr_hold = bus_i.wr_data[VENDOR_STAT_SNAPSHOT_HOLD_LSB];
+
+  assign snapshot_o = wr_snapshot && wr_hold;
+  assign live_o = wr_snapshot && !wr_hold;
   assign vsel_queue_o = exists ? select_q[QIDX_W-1:0] : '0;
 
   always_ff @(posedge clk) begin
@@ -59,8 +68,21 @@ module tupelo_bar_vendor
       msix_enable_o        <= bus_i.wr_data[VENDOR_MSIX_CONTROL_ENABLE_LSB];
       msix_function_mask_o <= bus_i.wr_data[VENDOR_MSIX_CONTROL_FUNCTION_MASK_LSB];
     end
+    if (wr_hit && wr_word == REG_VENDOR_FEATURE_ENABLE[7:2])
+      feature_enable_o[31:0] <= tupelo_axil_pkg::merge(
+          feature_enable_o[31:0], bus_i.wr_data, bus_i.wr_strb
+      ) & FEATURES_OFFERED[31:0];
+    if (wr_hit && wr_word == REG_VENDOR_FEATURE_ENABLE[7:2] + 6'd1)
+      feature_enable_o[63:32] <= tupelo_axil_pkg::merge(
+          feature_enable_o[63:32], bus_i.wr_data, bus_i.wr_strb
+      ) & FEATURES_OFFERED[63:32];
+    if (wr_snapshot) hold_q <= wr_hold;
     if (rst || clear_i) select_q <= RESET_VENDOR_VQ_SELECT[15:0];
-    if (rst) {msix_enable_o, msix_function_mask_o} <= 2'b00;
+    if (rst) begin
+      {msix_enable_o, msix_function_mask_o} <= 2'b00;
+      feature_enable_o <= RESET_VENDOR_FEATURE_ENABLE;
+      hold_q <= RESET_VENDOR_STAT_SNAPSHOT[VENDOR_STAT_SNAPSHOT_HOLD_LSB];
+    end
   end
 
   always_ff @(posedge clk) begin
@@ -100,6 +122,9 @@ module tupelo_bar_vendor
           REG_VENDOR_FEATURES_OFFERED[7:2] + 6'd1: rd_data_o <= FEATURES_OFFERED[63:32];
           REG_VENDOR_FEATURES_ACCEPTED[7:2]: rd_data_o <= features_i[31:0];
           REG_VENDOR_FEATURES_ACCEPTED[7:2] + 6'd1: rd_data_o <= features_i[63:32];
+          REG_VENDOR_FEATURE_ENABLE[7:2]: rd_data_o <= feature_enable_o[31:0];
+          REG_VENDOR_FEATURE_ENABLE[7:2] + 6'd1: rd_data_o <= feature_enable_o[63:32];
+          REG_VENDOR_STAT_SNAPSHOT[7:2]: rd_data_o[VENDOR_STAT_SNAPSHOT_HOLD_LSB] <= hold_q;
           REG_VENDOR_VQ_STOPPED[7:2]: rd_data_o <= stopped[31:0];
           REG_VENDOR_VQ_STOPPED[7:2] + 6'd1: rd_data_o <= stopped[63:32];
           REG_VENDOR_VQ_STOPPED[7:2] + 6'd2: rd_data_o <= stopped[95:64];
@@ -110,6 +135,6 @@ module tupelo_bar_vendor
     end
   end
 
-  wire unused = &{1'b0, bus_i.wr_addr[1:0], bus_i.rd_addr[1:0], bus_i.wr_data[31:16], bus_i.wr_strb[3:2]};
+  wire unused = &{1'b0, bus_i.wr_addr[1:0], bus_i.rd_addr[1:0]};
 endmodule
 `default_nettype wire

@@ -51,6 +51,7 @@ module tupelo_complete
     input  wire                     irq_ready,
     output wire  [            15:0] irq_vector,
     output wire  [       QidxW-1:0] irq_queue,
+    output wire  [            15:0] irq_count,
     output wire  queue_error_t      error_o,
     // queue reset
     input  wire  [       QidxW-1:0] busy_queue_i,
@@ -124,6 +125,7 @@ module tupelo_complete
       .irq_ready    (irq_ready),
       .irq_vector   (irq_vector),
       .irq_queue    (irq_queue),
+      .irq_count    (irq_count),
       .error_o      (error_o),
       .busy_queue_i (busy_queue_i),
       .busy_o       (event_busy)

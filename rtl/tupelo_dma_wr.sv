@@ -4,7 +4,7 @@
 //   which they are given, so they become visible in it; each answer is told with its kind, an error with its address.
 // Clock/reset: clk; rst synchronous, active high. idle_o: no write is under way.
 // Contract: s_* hold until ready; a data burst's beats follow its first without a gap that lasts for ever.
-//   No more than 127 unanswered writes a queue. halt_i stops new bursts, one begun is finished.
+//   No more than 255 unanswered writes a queue. halt_i stops new bursts, one begun is finished.
 `default_nettype none
 module tupelo_dma_wr
   import tupelo_pkg::*;
@@ -70,7 +70,7 @@ module tupelo_dma_wr
     output wire               idle_o
 );
   localparam integer BeatShift = $clog2(StrbW);
-  localparam integer Depth = 128;  // unanswered writes remembered a queue
+  localparam integer Depth = 256;  // unanswered writes remembered a queue
   typedef struct packed {
     logic        used;
     ring_pos_t   pos;
@@ -165,7 +165,7 @@ module tupelo_dma_wr
     if (do_data) mid_q <= !s_data_last;
     if (do_event) event_addr_mem[s_event_queue] <= s_event_addr;
     if (do_used || (do_data && !mid_q)) begin
-      note_mem[{queue, count[6:0]}] <= '{used: do_used, pos: s_used_pos, addr: addr};
+      note_mem[{queue, count}] <= '{used: do_used, pos: s_used_pos, addr: addr};
       wr_mem[queue]  <= count + 8'd1;
       setup_q[queue] <= 1'b1;
       if (!setup_q[queue]) rd_mem[queue] <= 8'd0;
@@ -177,7 +177,7 @@ module tupelo_dma_wr
       b_err_q   <= m_axi_bresp[1];
       b_queue_q <= b_queue;
       if (!b_event) begin
-        note_q          <= note_mem[{b_queue, rd_mem[b_queue][6:0]}];
+        note_q          <= note_mem[{b_queue, rd_mem[b_queue]}];
         rd_mem[b_queue] <= rd_mem[b_queue] + 8'd1;
       end
     end

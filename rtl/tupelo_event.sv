@@ -42,6 +42,7 @@ module tupelo_event
     input  wire               irq_ready,
     output wire  [      15:0] irq_vector,
     output wire  [ QidxW-1:0] irq_queue,
+    output wire  [      15:0] irq_count,      // used descriptors that it stands for
     output wire  queue_error_t error_o,
     // queue reset
     input  wire  [ QidxW-1:0] busy_queue_i,
@@ -118,8 +119,9 @@ module tupelo_event
   assign cfg2_queue_o = queue;
   wire ring_pos_t want_pos = answer[15:0];
   wire ring_pos_t told = told_mem[queue];
+  assign irq_count = ring_distance(told, pos, cfg2_i.size);
   wire passed = {1'b0, want_pos.idx} >= cfg2_i.size
-      || ring_distance(told, want_pos, cfg2_i.size) < ring_distance(told, pos, cfg2_i.size);
+      || ring_distance(told, want_pos, cfg2_i.size) < irq_count;
   wire wanted = answer[17:16] == EventDisable ? 1'b0 : answer[17:16] == EventDesc && event_idx_i ? passed : 1'b1;
   wire have = note_valid && answer_valid;
 

@@ -14,7 +14,9 @@ module tupelo_nic
     parameter integer DATA_W         = 512,   // bits, 128, 256, 512
     parameter integer QUEUE_SIZE_MAX = 1024,  // descriptors of a ring, 2..32768
     parameter integer RD_SLOTS       = 128,   // outstanding data reads, a power of two 4..128
-    parameter integer DESC_CACHE     = 128    // descriptors prefetched a queue, a power of two 16..128
+    parameter integer DESC_CACHE     = 128,   // descriptors prefetched a queue, a power of two 16..128
+    parameter integer FLOWS          = 16384, // entries of the flow table, a power of two >= 64
+    parameter integer LISTENERS      = 1024   // entries of the listener table, a power of two >= 64
 ) (
     input  wire                clk,
     input  wire                rst,
@@ -97,11 +99,13 @@ module tupelo_nic
     output wire [        63:0] m_msix_addr,
     output wire [        31:0] m_msix_data,
     output wire                m_msix_valid,
-    input  wire                m_msix_ready
+    input  wire                m_msix_ready,
+    // work that the buses do not show, held back by a timer: the clock must go on
+    output wire                active_o
 );
   localparam integer Queues = 2 * QUEUE_PAIRS;
   localparam integer QidxW = $clog2(Queues);
-  localparam integer CfgPorts = 7;
+  localparam integer CfgPorts = 8;
   localparam integer ErrorPorts = 4;
 
   // ---- device and queue state
@@ -133,7 +137,16 @@ module tupelo_nic
   wire [63:0] stat_data;
   wire rd_idle, wr_idle;
 
+  // ---- register bus, and the blocks on it outside the BAR
+  tupelo_axil_pkg::axil_bus_t bus;
+  wire [31:0] windows_rd, sched_rd, rss_rd, tables_rd, moderate_rd;
+  wire snapshot, live;
+
   assign event_idx = features[tupelo_regs_pkg::FEATURE_RING_EVENT_IDX];
+  wire mrg = features[tupelo_regs_pkg::FEATURE_NET_MRG_RXBUF];
+  wire hash_report = features[tupelo_regs_pkg::FEATURE_NET_HASH_REPORT];
+  wire tso4 = features[tupelo_regs_pkg::FEATURE_NET_HOST_TSO4];
+  wire tso6 = features[tupelo_regs_pkg::FEATURE_NET_HOST_TSO6];
   wire kick = notify_valid && enabled[notify_queue];
 
   tupelo_bar #(
@@ -201,6 +214,10 @@ module tupelo_nic
       .stat_rd_o       (stat_rd),
       .stat_idx_o      (stat_idx),
       .stat_data_i     (stat_data),
+      .snapshot_o      (snapshot),
+      .live_o          (live),
+      .bus_o           (bus),
+      .ext_data_i      (windows_rd | sched_rd | rss_rd | tables_rd | moderate_rd),
       .m_msix_addr     (m_msix_addr),
       .m_msix_data     (m_msix_data),
       .m_msix_valid    (m_msix_valid),
@@ -224,6 +241,39 @@ module tupelo_nic
       .wdata_i      (qt_wdata),
       .rd_queue_i   (cfg_queue),
       .rd_cfg_o     (cfg)
+  );
+
+  // ---- windows: what memory a pair may touch
+  wire [QUEUE_PAIRS-1:0] guard, windows;
+  wire desc_chk, desc_chk_write, desc_chk_ok, area_chk, area_chk_ready, area_chk_read, area_chk_write, area_chk_ok;
+  wire [5:0] desc_chk_pair, area_chk_pair;
+  wire [63:0] desc_chk_addr, area_chk_addr;
+  wire [31:0] desc_chk_len, area_chk_len;
+
+  tupelo_windows #(
+      .QUEUES(Queues)
+  ) u_windows (
+      .clk        (clk),
+      .rst        (rst),
+      .bus_i      (bus),
+      .rd_data_o  (windows_rd),
+      .enabled_i  (enabled),
+      .guard_o    (guard),
+      .windows_o  (windows),
+      .chk_valid_i(desc_chk),
+      .chk_pair_i (desc_chk_pair),
+      .chk_addr_i (desc_chk_addr),
+      .chk_len_i  (desc_chk_len),
+      .chk_write_i(desc_chk_write),
+      .chk_ok_o   (desc_chk_ok),
+      .ctl_valid_i(area_chk),
+      .ctl_ready_o(area_chk_ready),
+      .ctl_pair_i (area_chk_pair),
+      .ctl_addr_i (area_chk_addr),
+      .ctl_len_i  (area_chk_len),
+      .ctl_read_i (area_chk_read),
+      .ctl_write_i(area_chk_write),
+      .ctl_ok_o   (area_chk_ok)
   );
 
   tupelo_queue_ctl #(
@@ -259,6 +309,17 @@ module tupelo_nic
       .busy_queue_o    (busy_queue),
       .busy_i          (rings_busy || tx_busy || rx_busy || complete_busy || write_busy),
       .error_i         (errors),
+      .windows_i       (windows),
+      .chk_queue_o     (cfg_queue[7]),
+      .chk_cfg_i       (cfg[7]),
+      .chk_valid_o     (area_chk),
+      .chk_ready_i     (area_chk_ready),
+      .chk_pair_o      (area_chk_pair),
+      .chk_addr_o      (area_chk_addr),
+      .chk_len_o       (area_chk_len),
+      .chk_read_o      (area_chk_read),
+      .chk_write_o     (area_chk_write),
+      .chk_ok_i        (area_chk_ok),
       .halt_o          (halt),
       .dma_idle_i      (rd_idle && wr_idle),
       .dev_rst_o       (dev_rst)
@@ -271,18 +332,20 @@ module tupelo_nic
   wire [QidxW-1:0] desc_ar_queue, ew_queue, ewb_queue, tx_desc_queue, rx_desc_queue;
   wire [31:0] ew_data;
   desc_t tx_desc, rx_desc;
-  wire tx_desc_pop, tx_desc_end, rx_desc_pop;
-  wire [7:0] rx_desc_offset, rx_desc_pop_descs;
+  wire tx_desc_pop, tx_desc_indirect, tx_desc_valid, rx_desc_pop, rx_desc_indirect, rx_desc_valid, indirect_table;
+  wire [7:0] rx_desc_offset, rx_desc_level, rx_desc_pop_descs;
 
   tupelo_rings #(
       .QUEUES    (Queues),
       .DATA_W    (DATA_W),
-      .DESC_CACHE(DESC_CACHE)
+      .DESC_CACHE(DESC_CACHE),
+      .RX_SYNC   (1)
   ) u_rings (
       .clk           (clk),
       .rst           (rst || dev_rst),
       .halt_i        (halt),
       .event_idx_i   (event_idx),
+      .indirect_i    (features[tupelo_regs_pkg::FEATURE_RING_INDIRECT_DESC]),
       .active_i      (active),
       .start_i       (start),
       .start_queue_i (start_queue),
@@ -308,13 +371,24 @@ module tupelo_nic
       .ewb_queue     (ewb_queue),
       .tx_queue_i    (tx_desc_queue),
       .tx_desc_o     (tx_desc),
+      .tx_indirect_o (tx_desc_indirect),
+      .tx_valid_o    (tx_desc_valid),
       .tx_pop_i      (tx_desc_pop),
-      .tx_chain_end_i(tx_desc_end),
       .rx_queue_i    (rx_desc_queue),
       .rx_offset_i   (rx_desc_offset),
       .rx_desc_o     (rx_desc),
+      .rx_indirect_o (rx_desc_indirect),
+      .rx_valid_o    (rx_desc_valid),
+      .rx_level_o    (rx_desc_level),
       .rx_pop_i      (rx_desc_pop),
       .rx_pop_descs_i(rx_desc_pop_descs),
+      .chk_valid_o   (desc_chk),
+      .chk_pair_o    (desc_chk_pair),
+      .chk_addr_o    (desc_chk_addr),
+      .chk_len_o     (desc_chk_len),
+      .chk_write_o   (desc_chk_write),
+      .chk_ok_i      (desc_chk_ok),
+      .indirect_o    (indirect_table),
       .error_o       (errors[0]),
       .busy_queue_i  (busy_queue),
       .busy_o        (rings_busy)
@@ -326,11 +400,15 @@ module tupelo_nic
   wire [8:0] data_ar_bytes;
   wire [6:0] data_ar_slot;
   vq_t data_ar_queue;
-  wire tx_comp_valid, tx_comp_ready, tx_ended, tx_sent;
+  wire tx_comp_valid, tx_comp_ready;
   completion_t tx_comp, rx_comp;
-  wire [QidxW-1:0] tx_ended_queue;
-  wire [13:0] tx_ended_bytes;
-  wire [5:0] tx_drop_stat;
+  wire tx_fate_valid, tx_out_valid, sched_waiting;
+  tx_fate_t tx_fate;
+  vq_t tx_out_vq;
+  wire [13:0] tx_out_bytes;
+  wire guard_lk, guard_lk_ready, guard_result_valid;
+  tuple_t guard_tuple;
+  lookup_t guard_result;
   wire [8:0] tx_reset_drops;
 
   tupelo_tx #(
@@ -346,11 +424,26 @@ module tupelo_nic
       .stopped_i       (stopped),
       .start_i         (start),
       .start_queue_i   (start_queue),
+      .hash_hdr_i      (hash_report),
+      .csum_i          (features[tupelo_regs_pkg::FEATURE_NET_CSUM]),
+      .tso4_i          (tso4),
+      .tso6_i          (tso6),
+      .ecn_i           (features[tupelo_regs_pkg::FEATURE_NET_HOST_ECN]),
+      .mac_i           (mac_addr_i),
+      .guard_i         (guard),
+      .bus_i           (bus),
+      .rd_data_o       (sched_rd),
+      .waiting_o       (sched_waiting),
+      .lk_valid        (guard_lk),
+      .lk_ready        (guard_lk_ready),
+      .lk_tuple        (guard_tuple),
+      .lk_result_valid (guard_result_valid),
+      .lk_result       (guard_result),
       .chain_ready_i   (chain_ready),
       .desc_queue_o    (tx_desc_queue),
       .desc_i          (tx_desc),
+      .desc_indirect_i (tx_desc_indirect),
       .desc_pop_o      (tx_desc_pop),
-      .desc_chain_end_o(tx_desc_end),
       .ar_valid        (data_ar_valid),
       .ar_ready        (data_ar_ready),
       .ar_addr         (data_ar_addr),
@@ -371,14 +464,39 @@ module tupelo_nic
       .comp_ready      (tx_comp_ready),
       .comp_o          (tx_comp),
       .error_o         (errors[1]),
-      .ended_o         (tx_ended),
-      .ended_queue_o   (tx_ended_queue),
-      .ended_bytes_o   (tx_ended_bytes),
-      .sent_o          (tx_sent),
-      .drop_stat_o     (tx_drop_stat),
+      .out_valid       (tx_out_valid),
+      .out_vq_o        (tx_out_vq),
+      .out_bytes_o     (tx_out_bytes),
+      .fate_valid      (tx_fate_valid),
+      .fate_o          (tx_fate),
       .reset_drops_o   (tx_reset_drops),
       .busy_queue_i    (busy_queue),
       .busy_o          (tx_busy)
+  );
+
+  // ---- who owns a tuple
+  wire steer_lk, steer_result_valid;
+  tuple_t steer_tuple;
+  lookup_t steer_result;
+
+  tupelo_tables #(
+      .QUEUE_PAIRS(QUEUE_PAIRS),
+      .FLOWS      (FLOWS),
+      .LISTENERS  (LISTENERS)
+  ) u_tables (
+      .clk            (clk),
+      .rst            (rst),
+      .bus_i          (bus),
+      .rd_data_o      (tables_rd),
+      .rx_valid       (steer_lk),
+      .rx_tuple       (steer_tuple),
+      .rx_result_valid(steer_result_valid),
+      .rx_result      (steer_result),
+      .tx_valid       (guard_lk),
+      .tx_ready       (guard_lk_ready),
+      .tx_tuple       (guard_tuple),
+      .tx_result_valid(guard_result_valid),
+      .tx_result      (guard_result)
   );
 
   // ---- receive
@@ -393,13 +511,28 @@ module tupelo_nic
   wire [13:0] rx_done_bytes;
   wire [15:0] rx_reset_drops;
 
+  wire rx_buffer;
+  rx_class_stat_t rx_class;
+
   tupelo_rx #(
-      .QUEUES(Queues),
-      .DATA_W(DATA_W)
+      .QUEUES        (Queues),
+      .DATA_W        (DATA_W),
+      .DESC_CACHE    (DESC_CACHE),
+      .LOOKUP_LATENCY(LookupLatency)
   ) u_rx (
       .clk             (clk),
       .rst             (rst),
       .dev_rst         (dev_rst),
+      .mrg_i           (mrg),
+      .guest_csum_i    (features[tupelo_regs_pkg::FEATURE_NET_GUEST_CSUM]),
+      .hash_report_i   (hash_report),
+      .bus_i           (bus),
+      .rd_data_o       (rss_rd),
+      .mac_i           (mac_addr_i),
+      .lk_valid        (steer_lk),
+      .lk_tuple        (steer_tuple),
+      .lk_result_valid_i(steer_result_valid),
+      .lk_result_i     (steer_result),
       .halt_i          (halt),
       .active_i        (active),
       .stopped_i       (stopped),
@@ -414,6 +547,8 @@ module tupelo_nic
       .desc_queue_o    (rx_desc_queue),
       .desc_offset_o   (rx_desc_offset),
       .desc_i          (rx_desc),
+      .desc_indirect_i (rx_desc_indirect),
+      .desc_level_i    (rx_desc_level),
       .desc_pop_o      (rx_desc_pop),
       .desc_pop_descs_o(rx_desc_pop_descs),
       .m_valid         (rx_wr_valid),
@@ -434,6 +569,8 @@ module tupelo_nic
       .drop_o          (rx_drop),
       .drop_stat_o     (rx_drop_stat),
       .drop_queue_o    (rx_drop_queue),
+      .buffer_o        (rx_buffer),
+      .class_o         (rx_class),
       .done_o          (rx_done),
       .done_queue_o    (rx_done_queue),
       .done_bytes_o    (rx_done_bytes),
@@ -450,6 +587,9 @@ module tupelo_nic
   wire [DATA_W/8-1:0] used_strb;
   ring_pos_t used_pos, used_done_pos;
   wire [2:0] used_count;
+  wire wish_valid, wish_ready, irq_merged, irq_waiting;
+  wire [15:0] wish_vector, wish_count;
+  wire [QidxW-1:0] wish_queue;
 
   tupelo_complete #(
       .QUEUES(Queues),
@@ -488,14 +628,38 @@ module tupelo_nic
       .r_valid          (event_r_valid),
       .r_data           (m_axi_rdata),
       .r_err            (r_err),
-      .irq_valid        (irq_valid),
-      .irq_ready        (irq_ready),
-      .irq_vector       (irq_vector),
-      .irq_queue        (irq_queue),
+      .irq_valid        (wish_valid),
+      .irq_ready        (wish_ready),
+      .irq_vector       (wish_vector),
+      .irq_queue        (wish_queue),
+      .irq_count        (wish_count),
       .error_o          (errors[2]),
       .busy_queue_i     (busy_queue),
       .busy_o           (complete_busy)
   );
+
+  tupelo_moderate #(
+      .QUEUES(Queues)
+  ) u_moderate (
+      .clk      (clk),
+      .rst      (rst || dev_rst),
+      .cfg_rst  (rst),
+      .bus_i    (bus),
+      .rd_data_o(moderate_rd),
+      .active_i (enabled),
+      .s_valid  (wish_valid),
+      .s_ready  (wish_ready),
+      .s_queue  (wish_queue),
+      .s_vector (wish_vector),
+      .s_count  (wish_count),
+      .m_valid  (irq_valid),
+      .m_ready  (irq_ready),
+      .m_queue  (irq_queue),
+      .m_vector (irq_vector),
+      .merged_o (irq_merged),
+      .waiting_o(irq_waiting)
+  );
+  assign active_o = irq_waiting || sched_waiting;
 
   // ---- host memory
   tupelo_dma_rd #(
@@ -609,21 +773,25 @@ module tupelo_nic
       .rd_i              (stat_rd),
       .idx_i             (stat_idx),
       .data_o            (stat_data),
-      .tx_ended_i        (tx_ended),
-      .tx_queue_i        (tx_ended_queue),
-      .tx_sent_i         (tx_sent),
-      .tx_bytes_i        (tx_ended_bytes),
-      .tx_drop_stat_i    (tx_drop_stat),
+      .snapshot_i        (snapshot),
+      .live_i            (live),
+      .tx_out_i          (tx_out_valid),
+      .tx_out_queue_i    (tx_out_vq[QidxW-1:0]),
+      .tx_out_bytes_i    (tx_out_bytes),
+      .tx_fate_i         (tx_fate_valid),
+      .fate_i            (tx_fate),
       .tx_reset_drops_i  (tx_reset_drops),
       .rx_in_i           (rx_in),
       .rx_in_drop_i      (rx_in_drop),
       .rx_in_drop_stat_i (rx_in_drop_stat),
+      .rx_class_i        (rx_class),
       .rx_drop_i         (rx_drop),
       .rx_drop_stat_i    (rx_drop_stat),
       .rx_drop_queue_i   (rx_drop_queue),
       .rx_done_i         (rx_done),
       .rx_queue_i        (rx_done_queue),
       .rx_bytes_i        (rx_done_bytes),
+      .rx_buffer_i       (rx_buffer),
       .rx_reset_drops_i  (rx_reset_drops),
       .used_i            (used_valid && used_ready),
       .used_queue_i      (used_queue),
@@ -636,10 +804,14 @@ module tupelo_nic
       .event_read_queue_i(event_ar_queue),
       .fetch_i           (desc_ar_valid && desc_ar_ready),
       .fetch_queue_i     (desc_ar_queue),
+      .indirect_i        (indirect_table),
+      .moderated_i       (irq_merged),
       .msix_i            (m_msix_valid && m_msix_ready),
       .read_error_i      (m_axi_rvalid && r_err),
       .write_error_i     (m_axi_bvalid && m_axi_bresp[1])
   );
+
+  wire unused = &{1'b0, tx_out_vq, tx_desc_valid, rx_desc_valid};
 
 `ifdef TUPELO_CHECKS
   tupelo_stream_check #(

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-// tupelo_tx - the transmit path: cached chains -> reads -> reordering -> gather -> whole frames to the wire
+// tupelo_tx - the transmit path: scheduler -> chains -> reads -> reordering -> gather -> check -> offloads -> wire
 // Guarantees: frames of a queue leave in ring order; a frame that has begun to leave is never interrupted by this
-//   side; a device reset takes back what is not whole and lets the rest out.
+//   side; a device reset takes back what is not whole and lets the rest out. What is checked is what is sent: the
+//   check looks at the bytes that were read, not at memory.
 // Clock/reset: clk; rst the device's, dev_rst also on a device reset.
 `default_nettype none
 module tupelo_tx
@@ -22,12 +23,30 @@ module tupelo_tx
     input  wire  [ QUEUES-1:0] stopped_i,
     input  wire                start_i,
     input  wire  [  QidxW-1:0] start_queue_i,
+    // what was negotiated, and the interface
+    input  wire                hash_hdr_i,
+    input  wire                csum_i,
+    input  wire                tso4_i,
+    input  wire                tso6_i,
+    input  wire                ecn_i,
+    input  wire  [       47:0] mac_i,
+    input  wire  [QUEUES/2-1:0] guard_i,         // of each pair
+    // registers of the scheduler
+    input  wire  tupelo_axil_pkg::axil_bus_t bus_i,
+    output wire  [       31:0] rd_data_o,
+    output wire                waiting_o,        // a queue waits for nothing but its rate
+    // the guard's look-ups
+    output wire                lk_valid,
+    input  wire                lk_ready,
+    output wire  tuple_t       lk_tuple,
+    input  wire                lk_result_valid,
+    input  wire  lookup_t      lk_result,
     // cached descriptors
     input  wire  [ QUEUES-1:0] chain_ready_i,
     output wire  [  QidxW-1:0] desc_queue_o,
     input  wire  desc_t        desc_i,
+    input  wire                desc_indirect_i,
     output wire                desc_pop_o,
-    output wire                desc_chain_end_o,
     // reads
     output wire                ar_valid,
     input  wire                ar_ready,
@@ -52,11 +71,11 @@ module tupelo_tx
     output wire  completion_t  comp_o,
     output wire  queue_error_t error_o,
     // statistics
-    output wire                ended_o,
-    output wire  [  QidxW-1:0] ended_queue_o,
-    output wire  [       13:0] ended_bytes_o,
-    output wire                sent_o,
-    output wire  [        5:0] drop_stat_o,
+    output wire                out_valid,        // a frame is on its way to the wire
+    output wire  vq_t          out_vq_o,
+    output wire  [       13:0] out_bytes_o,
+    output wire                fate_valid,       // a chain is over
+    output wire  tx_fate_t     fate_o,
     output wire  [        8:0] reset_drops_o,
     // queue reset
     input  wire  [  QidxW-1:0] busy_queue_i,
@@ -66,8 +85,7 @@ module tupelo_tx
   localparam integer BeatShift = $clog2(StrbW);
   localparam integer BeatW = 8 - BeatShift;  // beats of a 256-byte line
   localparam integer NoteW = $bits(completion_t) + 64 + 9 + 4;
-  localparam integer FifoBeats = 16384 / StrbW;  // more than one largest frame
-  localparam integer FifoAddrW = $clog2(FifoBeats);
+  localparam integer FramesMost = 56;  // begun and not checked: the check can note 64, and up to 4 are on their way
 
   wire slot_valid, slot_ready, slot_read, slot_sof, slot_eof, slot_short, slot_long;
   wire [63:0] slot_addr;
@@ -76,18 +94,45 @@ module tupelo_tx
   wire [SlotW-1:0] slot;
   wire walk_busy, begin_p;
 
+  wire pick_valid, charge;
+  wire [QidxW-1:0] pick, charge_queue;
+  wire [16:0] charge_bytes;
+
+  tupelo_tx_sched #(
+      .QUEUES(QUEUES)
+  ) u_sched (
+      .clk           (clk),
+      .rst           (rst || dev_rst),
+      .cfg_rst       (rst),
+      .bus_i         (bus_i),
+      .rd_data_o     (rd_data_o),
+      .ready_i       (chain_ready_i & active_i),
+      .pick_valid_o  (pick_valid),
+      .pick_o        (pick),
+      .take_i        (begin_p),
+      .charge_i      (charge),
+      .charge_queue_i(charge_queue),
+      .charge_bytes_i(charge_bytes),
+      .waiting_o     (waiting_o)
+  );
+
   tupelo_tx_read #(
       .QUEUES(QUEUES)
   ) u_read (
       .clk             (clk),
       .rst             (rst || dev_rst),
       .halt_i          (halt_i),
-      .active_i        (active_i),
-      .chain_ready_i   (chain_ready_i),
+      .hash_hdr_i      (hash_hdr_i),
+      .tso_i           (tso4_i || tso6_i),
+      .pick_valid      (pick_valid),
+      .pick_i          (pick),
+      .charge_o        (charge),
+      .charge_queue_o  (charge_queue),
+      .charge_bytes_o  (charge_bytes),
       .desc_queue_o    (desc_queue_o),
       .desc_i          (desc_i),
+      .desc_indirect_i (desc_indirect_i),
       .desc_pop_o      (desc_pop_o),
-      .desc_chain_end_o(desc_chain_end_o),
       .slot_valid      (slot_valid),
       .slot_ready      (slot_ready && (ar_ready || !slot_read)),
       .slot_read_o     (slot_read),
@@ -142,12 +187,15 @@ module tupelo_tx
       .m_data     (beat_data)
   );
 
-  wire g_valid, g_last, g_abort, done_valid, done_ready;
+  wire g_valid, g_first, g_last, g_drop, done_valid, done_ready;
   wire [DATA_W-1:0] g_data;
   wire [BytesW-1:0] g_bytes;
+  vnet_hdr_t g_hdr;
+  vq_t g_vq;
+  wire [5:0] g_drop_stat;
   completion_t done;
   wire [4:0] done_level;
-  wire [FifoAddrW:0] free_beats;
+  wire room;
 
   tupelo_tx_gather #(
       .QUEUES(QUEUES),
@@ -155,6 +203,7 @@ module tupelo_tx
   ) u_gather (
       .clk          (clk),
       .rst          (rst || dev_rst),
+      .hash_hdr_i   (hash_hdr_i),
       .start_i      (start_i),
       .start_queue_i(start_queue_i),
       .stopped_i    (stopped_i),
@@ -165,21 +214,20 @@ module tupelo_tx
       .n_last       (n_last),
       .n_err        (n_err),
       .data_i       (beat_data),
-      .fifo_ok_i    (free_beats >= (FifoAddrW + 1)'(8)),
+      .fifo_ok_i    (room),
       .m_valid      (g_valid),
       .m_data       (g_data),
       .m_bytes      (g_bytes),
+      .m_first      (g_first),
       .m_last       (g_last),
-      .m_abort      (g_abort),
+      .m_hdr        (g_hdr),
+      .m_vq         (g_vq),
+      .m_drop       (g_drop),
+      .m_drop_stat  (g_drop_stat),
       .comp_valid   (done_valid),
       .comp_ok_i    (done_level < 5'd12),
       .comp_o       (done),
-      .error_o      (error_o),
-      .ended_o      (ended_o),
-      .ended_queue_o(ended_queue_o),
-      .ended_bytes_o(ended_bytes_o),
-      .sent_o       (sent_o),
-      .drop_stat_o  (drop_stat_o)
+      .error_o      (error_o)
   );
 
   tupelo_fifo #(
@@ -197,45 +245,87 @@ module tupelo_tx
       .level_o(done_level)
   );
 
-  wire [BytesW-1:0] out_bytes;
-  wire [13:0] out_len;
-  wire out_len_valid;
+  wire verdict_valid, verdict_ready;
+  tx_verdict_t verdict;
 
-  tupelo_frame_fifo #(
-      .DATA_W(DATA_W),
-      .BEATS (FifoBeats)
-  ) u_fifo (
-      .clk         (clk),
-      .rst         (rst),
-      .s_data      (g_data),
-      .s_bytes     (g_bytes),
-      .s_last      (g_last),
-      .s_valid     (g_valid),
-      .s_abort     (g_abort || (dev_rst && !(g_valid && g_last))),  // a frame that ends now counts as sent
-      .free_beats_o(free_beats),
-      .m_len       (out_len),
-      .m_len_valid (out_len_valid),
-      .m_len_ready (out_len_valid),
-      .m_data      (m_axis_tx_tdata),
-      .m_bytes     (out_bytes),
-      .m_last      (m_axis_tx_tlast),
-      .m_valid     (m_axis_tx_tvalid),
-      .m_ready     (m_axis_tx_tready)
+  tupelo_tx_check #(
+      .QUEUES(QUEUES),
+      .DATA_W(DATA_W)
+  ) u_check (
+      .clk              (clk),
+      .rst              (rst || dev_rst),
+      .mac_i            (mac_i),
+      .guard_i          (guard_i),
+      .feat_csum_i      (csum_i),
+      .feat_tso4_i      (tso4_i),
+      .feat_tso6_i      (tso6_i),
+      .feat_ecn_i       (ecn_i),
+      .g_valid          (g_valid),
+      .g_data           (g_data),
+      .g_bytes          (g_bytes),
+      .g_first          (g_first),
+      .g_last           (g_last),
+      .g_hdr            (g_hdr),
+      .g_vq             (g_vq),
+      .lk_valid         (lk_valid),
+      .lk_ready         (lk_ready),
+      .lk_tuple         (lk_tuple),
+      .lk_result_valid_i(lk_result_valid),
+      .lk_result_i      (lk_result),
+      .m_valid          (verdict_valid),
+      .m_ready          (verdict_ready),
+      .m_verdict        (verdict)
   );
-  assign m_axis_tx_tkeep = ~({StrbW{1'b1}} << out_bytes);
+
+  localparam integer BufferW = $clog2(16384 / StrbW);
+  wire [BufferW:0] free_beats;
+  wire [6:0] frames;
+
+  tupelo_tx_offload #(
+      .DATA_W(DATA_W)
+  ) u_offload (
+      .clk             (clk),
+      .rst             (rst),
+      .dev_rst         (dev_rst),
+      .g_valid         (g_valid),
+      .g_data          (g_data),
+      .g_bytes         (g_bytes),
+      .g_first         (g_first),
+      .g_last          (g_last),
+      .g_drop          (g_drop),
+      .g_drop_stat     (g_drop_stat),
+      .free_beats_o    (free_beats),
+      .frames_o        (frames),
+      .v_valid         (verdict_valid),
+      .v_ready         (verdict_ready),
+      .v_verdict       (verdict),
+      .m_axis_tx_tdata (m_axis_tx_tdata),
+      .m_axis_tx_tkeep (m_axis_tx_tkeep),
+      .m_axis_tx_tlast (m_axis_tx_tlast),
+      .m_axis_tx_tvalid(m_axis_tx_tvalid),
+      .m_axis_tx_tready(m_axis_tx_tready),
+      .out_valid       (out_valid),
+      .out_vq          (out_vq_o),
+      .out_bytes       (out_bytes_o),
+      .fate_valid      (fate_valid),
+      .fate            (fate_o)
+  );
+
+  assign room = free_beats >= (BufferW + 1)'(8) && frames < 7'(FramesMost);
 
   // Chains begun and not ended, a queue and in all; ring state of a queue is only asked for while it is set up.
   logic [7:0] begun_mem[QUEUES];
   logic [7:0] ended_mem[QUEUES];
   logic [8:0] inside_q;
+  wire [QidxW-1:0] fate_queue = fate_o.vq[QidxW-1:0];
 
-  assign reset_drops_o = dev_rst ? inside_q - 9'(ended_o) : 9'd0;
+  assign reset_drops_o = dev_rst ? inside_q - 9'(fate_valid) : 9'd0;
   assign busy_o = walk_busy || begun_mem[busy_queue_i] != ended_mem[busy_queue_i] || comp_valid;
 
   always_ff @(posedge clk) begin
     if (begin_p) begun_mem[desc_queue_o] <= begun_mem[desc_queue_o] + 8'd1;
-    if (ended_o) ended_mem[ended_queue_o] <= ended_mem[ended_queue_o] + 8'd1;
-    inside_q <= inside_q + 9'(begin_p) - 9'(ended_o);
+    if (fate_valid) ended_mem[fate_queue] <= ended_mem[fate_queue] + 8'd1;
+    inside_q <= inside_q + 9'(begin_p) - 9'(fate_valid);
     if (start_i) begin
       begun_mem[start_queue_i] <= '0;
       ended_mem[start_queue_i] <= '0;
@@ -246,7 +336,7 @@ module tupelo_tx
 `ifdef TUPELO_CHECKS
   tupelo_stream_check #(
       .WIDTH(DATA_W + StrbW + 1)
-  ) u_check (
+  ) u_wire_check (
       .clk    (clk),
       .rst    (rst),
       .payload({m_axis_tx_tlast, m_axis_tx_tkeep, m_axis_tx_tdata}),
@@ -257,6 +347,6 @@ module tupelo_tx
     if (!rst && done_valid && !done_ready)
       $fatal(1, "%m lost: a completion has no place at %0t", $time);
 `endif
-  wire unused = &{1'b0, last_byte[BeatShift-1:0], done_ready, out_len, r_slot, last_byte[8]};
+  wire unused = &{1'b0, last_byte[BeatShift-1:0], done_ready, r_slot, last_byte[8]};
 endmodule
 `default_nettype wire

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-// tupelo_tx_read - picks transmit chains round robin over the queues and asks for their bytes
+// tupelo_tx_read - walks the transmit chains that the scheduler picks and asks for their bytes
 // Guarantees: a chain is begun only when all of its descriptors are cached, so one queue cannot hold up another;
 //   one read of up to 256 bytes or one descriptor a cycle; every chain ends in exactly one slot marked eof, also
 //   one that is too long (it is not read further) or too short.
 // Clock/reset: clk; rst synchronous, active high.
-// Contract: slots are handed out in order (tupelo_rd_slots); a request takes a slot in the same cycle.
+// Contract: slots are handed out in order (tupelo_rd_slots); a request takes a slot in the same cycle. A chain's bytes
+//   are charged when its last descriptor is taken from the cache (tupelo_tx_sched).
 `default_nettype none
 module tupelo_tx_read
   import tupelo_pkg::*;
@@ -15,13 +16,19 @@ module tupelo_tx_read
     input  wire               clk,
     input  wire               rst,
     input  wire               halt_i,
-    input  wire  [QUEUES-1:0] active_i,
+    input  wire               hash_hdr_i,      // the header has 20 bytes
+    input  wire               tso_i,           // frames to be segmented may come: up to 64 KiB
+    // the scheduler's choice
+    input  wire               pick_valid,
+    input  wire  [ QidxW-1:0] pick_i,
+    output wire               charge_o,        // pulse: bytes of the chain begun last
+    output wire  [ QidxW-1:0] charge_queue_o,
+    output wire  [      16:0] charge_bytes_o,  // without the header
     // cached descriptors
-    input  wire  [QUEUES-1:0] chain_ready_i,
     output wire  [ QidxW-1:0] desc_queue_o,
     input  wire  desc_t       desc_i,
+    input  wire               desc_indirect_i, // the chain takes one slot of the ring
     output wire               desc_pop_o,
-    output wire               desc_chain_end_o,
     // a slot: the bytes of one read, in order
     output wire               slot_valid,
     input  wire               slot_ready,
@@ -38,28 +45,17 @@ module tupelo_tx_read
     output wire               busy_o,
     output wire               begin_o          // pulse: a chain of desc_queue_o has been begun
 );
-  localparam logic [31:0] MostBytes = 32'(HdrBytes + FrameMaxBytes);
-  localparam logic [31:0] LeastBytes = 32'(HdrBytes + FrameMinBytes);
+  wire [31:0] hdr_bytes = hash_hdr_i ? 32'(HashHdrBytes) : 32'(HdrBytes);
+  wire [31:0] most_bytes = hdr_bytes + (tso_i ? 32'(GsoMaxBytes) : 32'(FrameMaxBytes));
+  wire [31:0] least_bytes = hdr_bytes + 32'(FrameMinBytes);
 
   logic walking_q;  // descriptors of the chain are still in the cache
-  logic [QidxW-1:0] queue_q, last_q;
+  logic [QidxW-1:0] queue_q;
   logic cur_valid_q, cur_last_q, sof_q, over_q;
   logic [63:0] cur_addr_q;
   logic [31:0] cur_len_q;
   logic [15:0] cur_id_q, n_descs_q;
   logic [31:0] total_q;  // bytes of the chain up to and with the current descriptor
-
-  wire pick_valid;
-  wire [QidxW-1:0] pick;
-  wire [QUEUES-1:0] transmit_mask = {(QUEUES / 2) {2'b10}};
-  tupelo_rr_pick #(
-      .N(QUEUES)
-  ) u_pick (
-      .req_i  (chain_ready_i & active_i & transmit_mask),
-      .last_i (last_q),
-      .valid_o(pick_valid),
-      .idx_o  (pick)
-  );
 
   // The current descriptor, cut at 256-byte lines.
   wire [8:0] to_line = 9'd256 - {1'b0, cur_addr_q[7:0]};
@@ -75,7 +71,7 @@ module tupelo_tx_read
   assign slot_bytes_o = over_q ? 9'd0 : piece;
   assign slot_sof_o   = sof_q;
   assign slot_eof_o   = eof;
-  assign slot_short_o = total_q < LeastBytes;
+  assign slot_short_o = total_q < least_bytes;
   assign slot_long_o  = over_q;
   assign slot_chain_o = '{vq: 7'(queue_q), id: cur_id_q, chain_descs: n_descs_q, len_bytes: 32'd0};
 
@@ -85,14 +81,18 @@ module tupelo_tx_read
   wire fresh = !walking_q || chain_ends;  // the next descriptor begins a chain
   wire load = load_ok && !halt_i && (fresh ? pick_valid : 1'b1);
 
-  assign desc_queue_o     = fresh ? pick : queue_q;
+  assign desc_queue_o     = fresh ? pick_i : queue_q;
   assign desc_pop_o       = load;
-  assign desc_chain_end_o = !desc_i.flags[DescNext];
   assign begin_o          = load && fresh;
   assign busy_o           = walking_q && queue_q == busy_queue_i;
 
   wire [32:0] total_next = (fresh ? 33'd0 : {1'b0, total_q}) + {1'b0, desc_i.len};
-  wire over_next = total_next > {1'b0, MostBytes} || (!fresh && over_q);
+  wire over_next = total_next > {1'b0, most_bytes} || (!fresh && over_q);
+
+  wire [31:0] charge = over_next ? most_bytes : total_next[31:0];
+  assign charge_o       = load && !desc_i.flags[DescNext];
+  assign charge_queue_o = desc_queue_o;
+  assign charge_bytes_o = charge > hdr_bytes ? 17'(charge - hdr_bytes) : '0;
 
   always_ff @(posedge clk) begin
     if (advance) begin
@@ -110,20 +110,18 @@ module tupelo_tx_read
       cur_len_q   <= desc_i.len;
       cur_last_q  <= !desc_i.flags[DescNext];
       cur_id_q    <= desc_i.id;
-      total_q     <= over_next ? MostBytes + 32'd1 : total_next[31:0];
+      total_q     <= over_next ? most_bytes + 32'd1 : total_next[31:0];
       over_q      <= over_next;
-      n_descs_q   <= fresh ? 16'd1 : n_descs_q + 16'd1;
+      n_descs_q   <= fresh || desc_indirect_i ? 16'd1 : n_descs_q + 16'd1;
       walking_q   <= 1'b1;
       if (fresh) begin
-        queue_q <= pick;
-        last_q  <= pick;
+        queue_q <= pick_i;
         sof_q   <= 1'b1;
       end
     end
     if (rst) begin
       cur_valid_q <= 1'b0;
       walking_q   <= 1'b0;
-      last_q      <= '0;
       over_q      <= 1'b0;
     end
   end

@@ -1,0 +1,235 @@
+// SPDX-License-Identifier: Apache-2.0
+// tupelo_tx_sched - which transmit queue sends next: two classes in strict priority, deficit round robin in bytes
+//   within a class, a token bucket a queue
+// Guarantees: a queue's turn gives it weight * 64 bytes; it is served while its deficit is above 0, and each chain is
+//   charged when its length is known (the surplus form of deficit round robin), so debts and what is left carry over
+//   and long-term shares are exact. What is left is kept up to one turn's worth. Each class keeps its own turn: chains
+//   of the high class do not disturb the shares of the low one. One chain a cycle within a turn; a turn's change takes
+//   one cycle, also that of the charge; a queue that owes n turns waits n cycles when it is alone.
+// Clock/reset: clk; rst clears deficits and fills buckets (datapath), cfg_rst also the settings; both synchronous.
+// Contract: take_i only with pick_valid_o; the charge of a chain comes before the next take, or with its own take.
+//   rst is given along with cfg_rst.
+// Spec: docs/registers.md, block `sched`.
+// How: a bucket counts in 1/256 byte, may go below 0, and is filled every 128 cycles; its memory serves one queue a
+//   cycle, charges first. A full bucket is a bit and not a number.
+// Limits: a burst of less than 128 cycles' worth of the rate holds the queue below its rate.
+`default_nettype none
+module tupelo_tx_sched
+  import tupelo_regs_pkg::*;
+#(
+    parameter integer QUEUES = 16,  // virtqueues, 2..128
+    localparam integer QidxW = $clog2(QUEUES)
+) (
+    input  wire               clk,
+    input  wire               rst,
+    input  wire               cfg_rst,
+    input  wire tupelo_axil_pkg::axil_bus_t bus_i,
+    output logic [      31:0] rd_data_o,
+    input  wire  [QUEUES-1:0] ready_i,         // a whole chain is cached; only transmit (odd) queues count
+    output wire               pick_valid_o,
+    output wire  [ QidxW-1:0] pick_o,
+    input  wire               take_i,          // the pick is begun
+    input  wire               charge_i,
+    input  wire  [ QidxW-1:0] charge_queue_i,
+    input  wire  [      16:0] charge_bytes_i,
+    output wire               waiting_o        // a bucket is not full: time must go on
+);
+  localparam integer Pairs = QUEUES / 2;
+  localparam integer PairW = Pairs > 1 ? $clog2(Pairs) : 1;
+  localparam integer Slots = Pairs > 1 ? Pairs : 2;
+  localparam integer DeficitW = 26;  // signed bytes: two quanta of the largest weight, a debt of the longest chain
+  localparam integer TokenW = 42;  // signed 1/256 bytes
+  localparam integer FillShift = 7;  // cycles between two fillings
+  localparam integer BlockBits = 8;
+  typedef logic signed [DeficitW-1:0] deficit_t;
+  typedef logic signed [TokenW-1:0] token_t;
+
+  // ---- settings: in memories; what has not been written holds its reset value
+  logic [7:0] select_q;
+  logic [15:0] weight_mem[Pairs];
+  logic [31:0] rate_mem[Pairs];
+  logic [31:0] burst_mem[Pairs];
+  logic [Pairs-1:0] weight_set_q, burst_set_q, limited_q, high_q;
+
+  wire wr_hit = bus_i.wr_p && bus_i.wr_addr[17:BlockBits] == BASE_SCHED[17:BlockBits];
+  wire rd_hit = bus_i.rd_addr[17:BlockBits] == BASE_SCHED[17:BlockBits];
+  wire [5:0] wr_word = bus_i.wr_addr[7:2];
+  wire exists = select_q < 8'(Pairs);
+  wire [PairW-1:0] sel = select_q[PairW-1:0];
+  wire wr_weight = wr_hit && exists && wr_word == REG_SCHED_WEIGHT[7:2] && bus_i.wr_strb[1:0] == 2'b11;
+  wire wr_rate = wr_hit && exists && wr_word == REG_SCHED_RATE[7:2];
+  wire wr_burst = wr_hit && exists && wr_word == REG_SCHED_BURST[7:2];
+
+  wire [15:0] sel_weight = weight_set_q[sel] ? weight_mem[sel] : RESET_SCHED_WEIGHT[15:0];
+  wire [31:0] sel_rate = limited_q[sel] ? rate_mem[sel] : '0;
+  wire [31:0] sel_burst = burst_set_q[sel] ? burst_mem[sel] : RESET_SCHED_BURST;
+  wire [31:0] new_rate = tupelo_axil_pkg::merge(sel_rate, bus_i.wr_data, bus_i.wr_strb);
+
+  always_ff @(posedge clk) begin
+    if (wr_hit && wr_word == REG_SCHED_SELECT[7:2] && bus_i.wr_strb[0]) select_q <= bus_i.wr_data[7:0];
+    if (wr_hit && exists && wr_word == REG_SCHED_CLASS[7:2] && bus_i.wr_strb[0])
+      high_q[sel] <= bus_i.wr_data[SCHED_CLASS_HIGH_LSB];
+    if (wr_weight) begin
+      weight_mem[sel]   <= bus_i.wr_data[15:0] == '0 ? 16'd1 : bus_i.wr_data[15:0];
+      weight_set_q[sel] <= 1'b1;
+    end
+    if (wr_rate) begin
+      rate_mem[sel]  <= new_rate;
+      limited_q[sel] <= new_rate != '0;
+    end
+    if (wr_burst) begin
+      burst_mem[sel]   <= tupelo_axil_pkg::merge(sel_burst, bus_i.wr_data, bus_i.wr_strb);
+      burst_set_q[sel] <= 1'b1;
+    end
+    if (cfg_rst) begin
+      select_q     <= '0;
+      high_q       <= '0;
+      limited_q    <= '0;
+      weight_set_q <= '0;
+      burst_set_q  <= '0;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (bus_i.rd_p) begin
+      rd_data_o <= '0;
+      if (rd_hit && bus_i.rd_addr[7:2] == REG_SCHED_SELECT[7:2]) rd_data_o <= {24'd0, select_q};
+      else if (rd_hit && exists) begin
+        case (bus_i.rd_addr[7:2])
+          REG_SCHED_WEIGHT[7:2]: rd_data_o <= {16'd0, sel_weight};
+          REG_SCHED_CLASS[7:2]: rd_data_o <= {31'd0, high_q[sel]};
+          REG_SCHED_RATE[7:2]: rd_data_o <= sel_rate;
+          REG_SCHED_BURST[7:2]: rd_data_o <= sel_burst;
+          default: ;
+        endcase
+      end
+    end
+  end
+
+  // ---- token buckets
+  token_t token_mem[Pairs];
+  logic [Pairs-1:0] full_q, empty_q;
+  logic [FillShift-1:0] time_q;
+  logic [3:0] rounds_q;  // fillings of all buckets that are due
+  logic [PairW-1:0] fill_q;
+
+  wire [PairW-1:0] charge_pair = PairW'(charge_queue_i >> 1);
+  wire spend = charge_i && limited_q[charge_pair];
+  wire fill = rounds_q != '0 && !spend;
+  wire fill_ends = fill && fill_q == PairW'(Pairs - 1);
+  wire bucket_valid = spend || fill && limited_q[fill_q] && !full_q[fill_q];
+  wire [PairW-1:0] bucket = spend ? charge_pair : fill_q;
+  wire [31:0] bucket_burst = burst_set_q[bucket] ? burst_mem[bucket] : RESET_SCHED_BURST;
+  token_t most, tokens;
+  always_comb begin
+    most   = '0;
+    tokens = '0;
+    if (bucket_valid) begin
+      most   = token_t'({2'b00, bucket_burst, 8'd0});
+      tokens = full_q[bucket] ? most : token_mem[bucket];
+      if (spend) tokens = tokens - token_t'({17'd0, charge_bytes_i, 8'd0});
+      else tokens = tokens + token_t'({9'd0, rate_mem[bucket], 1'b0});  // rate / 16 bytes are for 1,024 cycles
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    time_q <= time_q + 1'b1;
+    if (fill) fill_q <= fill_ends ? '0 : fill_q + 1'b1;
+    if (&time_q && !fill_ends && rounds_q != '1) rounds_q <= rounds_q + 1'b1;
+    else if (!(&time_q) && fill_ends) rounds_q <= rounds_q - 1'b1;
+    if (bucket_valid) begin
+      token_mem[bucket] <= tokens;
+      full_q[bucket]    <= !spend && tokens >= most;
+      empty_q[bucket]   <= tokens < 0;
+    end
+    if (wr_rate && (!limited_q[sel] || new_rate == '0)) begin  // a limit begins with a full bucket
+      full_q[sel]  <= 1'b1;
+      empty_q[sel] <= 1'b0;
+    end
+    if (rst) begin
+      time_q   <= '0;
+      rounds_q <= '0;
+      fill_q   <= '0;
+      full_q   <= '1;
+      empty_q  <= '0;
+    end
+  end
+  assign waiting_o = (limited_q & ~full_q) != '0;
+
+  // ---- turns, one a class
+  logic [Pairs-1:0] ready;
+  always_comb for (int p = 0; p < Pairs; p++) ready[p] = ready_i[2*p+1] && !empty_q[p];
+
+  deficit_t deficit_mem[Pairs];
+  logic [Pairs-1:0] known_q;  // deficits that are valid; the others are 0
+  logic [1:0][PairW-1:0] cur_q;  // whose turn it is
+  deficit_t [1:0] left_q;  // of that queue
+  logic owing_q, owner_q;  // the chain that was taken last is not charged yet; its class
+
+  wire high = (ready & high_q) != '0;  // the class that goes
+  wire [Pairs-1:0] class_ready = ready & (high ? high_q : ~high_q);
+  wire [PairW-1:0] cur = cur_q[high];
+  wire next_valid;
+  wire [PairW-1:0] next;
+  tupelo_rr_pick #(
+      .N(Slots)
+  ) u_pick (
+      .req_i  (Slots'(class_ready)),
+      .last_i (cur),
+      .valid_o(next_valid),
+      .idx_o  (next)
+  );
+
+  assign pick_valid_o = class_ready[cur] && left_q[high] > 0;
+  assign pick_o       = QidxW'({cur, 1'b1});
+
+  wire charged = take_i ? high : owner_q;  // the class that is charged
+  deficit_t paid;
+  assign paid = charge_i ? left_q[charged] - deficit_t'({1'b0, charge_bytes_i}) : left_q[charged];
+  deficit_t left;  // of the class that goes, after the charge
+  assign left = charge_i && charged == high ? paid : left_q[high];
+  wire settled = !take_i && (!owing_q || charge_i || owner_q != high);
+  wire change = settled && next_valid && !(class_ready[cur] && left > 0);
+  wire [15:0] next_weight = weight_set_q[next] ? weight_mem[next] : RESET_SCHED_WEIGHT[15:0];
+
+  deficit_t quantum, carried;
+  always_comb begin
+    quantum = '0;
+    carried = '0;
+    if (change) begin
+      quantum = deficit_t'({1'b0, next_weight, 6'd0});
+      carried = next == cur ? left : known_q[next] ? deficit_mem[next] : '0;
+      if (carried > quantum) carried = quantum;
+    end
+  end
+
+  always_ff @(posedge clk) begin
+    if (charge_i) left_q[charged] <= paid;
+    if (charge_i) owing_q <= 1'b0;
+    else if (take_i) owing_q <= 1'b1;
+    if (take_i) owner_q <= high;
+    if (change) begin
+      cur_q[high]      <= next;
+      left_q[high]     <= carried + quantum;
+      deficit_mem[cur] <= left;
+      known_q[cur]     <= 1'b1;
+    end
+    if (rst) begin
+      cur_q   <= '0;
+      left_q  <= '0;
+      owing_q <= 1'b0;
+      known_q <= '0;
+    end
+  end
+
+`ifdef TUPELO_CHECKS
+  always @(posedge clk) begin
+    if (!rst && charge_i && !take_i && charge_pair != cur_q[owner_q])
+      $fatal(1, "%m charge: queue %0d is charged in the turn of another at %0t", charge_queue_i, $time);
+    if (!rst && take_i && (!pick_valid_o || owing_q))
+      $fatal(1, "%m take: nothing to take, or the chain before is not charged at %0t", $time);
+  end
+`endif
+  wire unused = &{1'b0, bus_i.wr_addr[1:0], bus_i.rd_addr[1:0], charge_queue_i[0], select_q};
+endmodule
+`default_nettype wire

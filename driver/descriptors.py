@@ -33,6 +33,7 @@ class DescFlag(IntFlag):
 # Plain ints of the same, since IntFlag arithmetic costs microseconds and numpy wants ints.
 NEXT = int(DescFlag.NEXT)
 WRITE = int(DescFlag.WRITE)
+INDIRECT = int(DescFlag.INDIRECT)
 OWNER_MASK = int(DescFlag.AVAIL | DescFlag.USED)
 AVAIL_FLAGS = (int(DescFlag.USED), int(DescFlag.AVAIL))  # [wrap]: AVAIL = wrap, USED = not wrap
 USED_FLAGS = (0, OWNER_MASK)  # [wrap]: AVAIL = USED = wrap

@@ -160,6 +160,12 @@ class VirtioDevice:
         self.features = accepted
         return accepted
 
+    async def offer(self, feature: Feature) -> None:
+        """Make the device offer a feature that its privileged side must switch on, before negotiate."""
+        mask = await self.read(VENDOR.FEATURE_ENABLE)
+        if not mask >> feature & 1:
+            await self.write(VENDOR.FEATURE_ENABLE, mask | 1 << feature)
+
     async def read_features(self) -> int:
         """All feature bits that the device offers, through both 32-bit windows."""
         offered = 0

@@ -38,6 +38,8 @@ class Fault(Enum):
     USED_TWICE = "more used descriptors than posted buffers"
     SKIP = "used descriptor names a buffer whose descriptors do not lie here"
     HEADER = "receive header asks for what was not negotiated"
+    NUM_BUFFERS = "receive header names a number of buffers that cannot be"
+    TRUNCATED = "a received frame ends before the last buffer that its header promised"
 
 
 class DeviceError(DriverError):
@@ -65,3 +67,23 @@ class QueueStopped(DriverError):
     def __init__(self, error: object) -> None:
         super().__init__(f"queue stopped by the device: {error}")
         self.error = error
+
+
+class TableFull(DriverError):
+    """No arrangement of the entries has room for one more."""
+
+
+class EntryExists(UsageError):
+    """The table has an entry for this key already; redirect it instead."""
+
+
+class StaleHandle(UsageError):
+    """The entry that this handle was given for has been deleted; its id may be in use for another."""
+
+
+class TableMismatch(DriverError):
+    """The device's table does not hold what was written: the read-back differs, or it refused a command."""
+
+
+class WindowRefused(DriverError):
+    """The device refused a window: a range with rights changes only while both queues of its pair are off."""

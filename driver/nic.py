@@ -9,33 +9,22 @@ from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from driver.bus import Bus, DmaRegion
-from driver.device import FEATURES_REQUIRED, Identity, NetConfig, QueueError, VirtioDevice, feature_mask
+from driver.config import Mode, NicConfig
+from driver.device import Identity, NetConfig, QueueError, VirtioDevice
 from driver.errors import QueueStopped, UsageError
+from driver.indirect import SLOTS_MAX as TABLE_SLOTS_MAX
+from driver.indirect import IndirectTables
 from driver.msix import CONFIG_VECTOR, Msix, queue_vector
+from driver.offload import RxBatch, TxOffload
 from driver.pool import BufferPool
 from driver.registers import Feature
 from driver.rx import RxQueue
 from driver.stats import Statistics, queue_name, read_statistics
 from driver.tx import TxQueue
 from driver.virtqueue import PackedQueue
+from driver.windows import Window
 
-BUFFER_BYTES_MIN = 64
-
-
-@dataclass(frozen=True, slots=True)
-class NicConfig:
-    """How to bring the NIC up."""
-
-    queue_pairs: int = 1
-    tx_ring_slots: int = 256
-    rx_ring_slots: int = 256
-    buffer_bytes: int = 2048  # header included; a received frame must fit one buffer, sent ones are chained
-    event_idx: bool = True  # event suppression by ring position
-    ring_reset: bool = True  # one queue can be reset alone; without it an error stops the device
-    rx_fill: bool = True  # give the device all receive buffers at the start
-    rx_interrupt_after: int = 1  # moderation: wake after so many frames ... (needs event_idx)
-    rx_moderation_ns: int = 20_000  # ... or after this time, whichever is first
-    refuse: frozenset[Feature] = frozenset()  # further features to leave out
+__all__ = ["NicConfig", "Ready", "TupeloNic"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +58,7 @@ class TupeloNic:
         self.rx: list[RxQueue] = []
         self.tx: list[TxQueue] = []
         self.net: NetConfig | None = None
+        self.mode = Mode()  # what was negotiated means for frames
         self.stopped: dict[int, QueueError] = {}  # virtqueue -> why the device stopped it, as far as noticed
         self.leaked: dict[str, int] = {}  # after stop: queue name -> buffers that a caller kept
         self._run: _Running | None = None
@@ -80,11 +70,14 @@ class TupeloNic:
         if self._run is not None:
             raise UsageError("start: the NIC is already started")
         config = config or NicConfig()
-        self._check_config(config)
+        config.check()
         run = self._run = _Running(config, await self._identify(config))
         try:
             await self.device.reset()
-            await self.device.negotiate(*self._features(config))
+            if config.hash_report:
+                await self.device.offer(Feature.NET_HASH_REPORT)
+            await self.device.negotiate(*config.features())
+            self.mode = Mode.of(self.device.features)
             self.net = await self.device.net_config()
             await self._set_up(run)
             await self.device.go()
@@ -107,50 +100,46 @@ class TupeloNic:
             )
         return identity
 
-    @staticmethod
-    def _check_config(config: NicConfig) -> None:
-        if config.queue_pairs < 1:
-            raise UsageError(f"start: {config.queue_pairs} queue pairs")
-        if config.buffer_bytes < BUFFER_BYTES_MIN:
-            raise UsageError(f"start: buffers of {config.buffer_bytes} bytes, at least {BUFFER_BYTES_MIN}")
-        if not 1 <= config.rx_interrupt_after <= config.rx_ring_slots:
-            raise UsageError(
-                f"start: interrupt after {config.rx_interrupt_after} of {config.rx_ring_slots} slots"
-            )
-
-    @staticmethod
-    def _features(config: NicConfig) -> tuple[int, int]:
-        left_out = set(config.refuse)
-        if not config.event_idx:
-            left_out.add(Feature.RING_EVENT_IDX)
-        if not config.ring_reset:
-            left_out.add(Feature.RING_RESET)
-        return feature_mask(frozenset(set(Feature) - left_out)), feature_mask(FEATURES_REQUIRED)
-
     async def _set_up(self, run: _Running) -> None:
         """Step 7 of the initialisation: vectors, then the virtqueues of each pair, receive first."""
         config = run.config
         queues = range(2 * config.queue_pairs)
         vectors = [CONFIG_VECTOR, *(queue_vector(index) for index in queues)]
         run.msix = await self.device.enable_msix(run.identity.vectors, vectors)
-        event_idx = self.device.has(Feature.RING_EVENT_IDX)
         for index in queues:
             name = queue_name(index)
             slots = config.tx_ring_slots if index & 1 else config.rx_ring_slots
             limit = await self.device.queue_size_max(index)
             if not 1 <= slots <= limit:
                 raise UsageError(f"start: {name} ring of {slots} slots, the device takes 1..{limit}")
-            region = self.bus.dma_alloc(PackedQueue.region_bytes(slots), 4096)
-            run.rings.append(region)
-            queue = PackedQueue(region, slots, name, device_writes=not index & 1, event_idx=event_idx)
+            queue = self._make_ring(run, index, slots)
             queue.disable_interrupts()
             doorbell = await self._enable(index, queue)
             pool = BufferPool(self.bus, slots, config.buffer_bytes, name=f"{name} pool")
+            frame_max, chain_max = run.identity.frame_bytes_max, run.identity.desc_cache_slots
             if index & 1:
-                limits = (run.identity.frame_bytes_max, run.identity.desc_cache_slots)
-                self.tx.append(TxQueue(self.bus, index, doorbell, queue, pool, *limits))
+                over = config.indirect_over
+                limits = (frame_max, chain_max)
+                self.tx.append(TxQueue(self.bus, index, doorbell, queue, pool, *limits, self.mode, over))
             else:
-                self.rx.append(RxQueue(self.bus, index, doorbell, queue, pool))
+                self.rx.append(RxQueue(self.bus, index, doorbell, queue, pool, self.mode, frame_max))
+
+    def _make_ring(self, run: _Running, index: int, slots: int) -> PackedQueue:
+        """A ring and, behind it in the same region, the indirect tables of a transmit queue."""
+        ring_bytes = PackedQueue.region_bytes(slots)
+        count = run.config.indirect_tables if index & 1 and run.config.indirect_over else 0
+        table_slots = min(run.identity.desc_cache_slots, TABLE_SLOTS_MAX)
+        table_bytes = IndirectTables.region_bytes(count, table_slots)
+        region = self.bus.dma_alloc(ring_bytes + table_bytes, 4096)
+        run.rings.append(region)
+        return PackedQueue(
+            region,
+            slots,
+            queue_name(index),
+            device_writes=not index & 1,
+            event_idx=self.device.has(Feature.RING_EVENT_IDX),
+            tables=IndirectTables(region, ring_bytes, count, table_slots) if count else None,
+        )
 
     async def _enable(self, index: int, queue: PackedQueue) -> int:
         areas = (queue.desc_iova, queue.driver_iova, queue.device_iova)
@@ -208,6 +197,18 @@ class TupeloNic:
             self._check_stopped(queue.index)
         return accepted
 
+    async def send_offload(
+        self, frames: Sequence[bytes], offloads: Sequence[TxOffload | None], pair: int = 0
+    ) -> int:
+        """As send, with a request for each frame (None: nothing is asked for); see driver.offload."""
+        self._pair("send_offload", pair)
+        queue = self.tx[pair]
+        accepted = queue.send_offload(frames, offloads)
+        await queue.kick()
+        if accepted == 0 and frames:
+            self._check_stopped(queue.index)
+        return accepted
+
     async def send_all(self, frames: Sequence[bytes], pair: int = 0, timeout_ns: int | None = None) -> int:
         """Send all frames, waiting up to `timeout_ns` each time for room; return how many were accepted."""
         done = await self.send(frames, pair)
@@ -232,6 +233,15 @@ class TupeloNic:
         if not frames:
             self._check_stopped(queue.index)
         return frames
+
+    def recv_meta(self, pair: int = 0, limit: int | None = None) -> RxBatch:
+        """As recv, with what the device says of each frame: checksum verified, hash, buffers."""
+        self._pair("recv_meta", pair)
+        queue = self.rx[pair]
+        batch = queue.recv_meta(limit)
+        if not batch.frames:
+            self._check_stopped(queue.index)
+        return batch
 
     async def flush(self) -> None:
         """Ring every doorbell that is due."""
@@ -306,21 +316,19 @@ class TupeloNic:
     def _look(self, rx: Collection[int], tx: Mapping[int, int]) -> Ready:
         """What is ready now; completions are reaped where room is asked for."""
         for pair, slots in tx.items():
-            if self.tx[pair].queue.free_slots < slots:
+            if self.tx[pair].room() < slots:
                 self.tx[pair].reap()
         asked = {2 * p for p in rx} | {2 * p + 1 for p in tx}
         return Ready(
-            frozenset(p for p in rx if self.rx[p].queue.has_used()),
-            frozenset(p for p, slots in tx.items() if self.tx[p].queue.free_slots >= slots),
+            frozenset(p for p in rx if self.rx[p].has_frames()),
+            frozenset(p for p, slots in tx.items() if self.tx[p].room() >= slots),
             frozenset(asked & self.stopped.keys()),
         )
 
     def _arm(self, rx_slots: int, rx: Collection[int], tx: Mapping[int, int]) -> bool:
         """Ask for interrupts; True if what is waited for has come meanwhile, so that none may come."""
         missed = [self.rx[p].queue.interrupt_after(rx_slots) for p in rx]
-        for pair, slots in tx.items():
-            queue = self.tx[pair].queue
-            missed.append(queue.interrupt_after(slots - queue.free_slots))
+        missed += [self.tx[pair].interrupt_for(slots) for pair, slots in tx.items()]
         return any(missed)
 
     async def _config_changed(self) -> None:
@@ -352,10 +360,21 @@ class TupeloNic:
             side.post_free()
             await side.kick()
 
-    async def statistics(self) -> Statistics:
-        """All global counters and those of the virtqueues in use."""
+    async def statistics(self, *, snapshot: bool = False) -> Statistics:
+        """All global counters and those of the virtqueues in use; snapshot: all of one moment."""
         self._running("statistics")
-        return await read_statistics(self.bus, range(2 * len(self.tx)))
+        return await read_statistics(self.bus, range(2 * len(self.tx)), snapshot=snapshot)
+
+    def windows_of(self, pair: int) -> list[Window]:
+        """The windows that this pair's own rings and buffers need, for Guard.set_windows."""
+        run = self._running("windows_of")
+        self._pair("windows_of", pair)
+        return [
+            Window.of(run.rings[2 * pair]),
+            Window.of(run.rings[2 * pair + 1]),
+            Window.of(self.rx[pair].pool.region, read=False),
+            Window.of(self.tx[pair].pool.region, write=False),
+        ]
 
     async def poll(
         self, budget: int = 64, idle_ns: int | None = None
@@ -369,4 +388,4 @@ class TupeloNic:
                 for pair in sorted(ready):
                     yield pair, self.recv(pair, budget)
                 await self.flush()
-                ready = frozenset(p for p in range(len(self.rx)) if self.rx[p].queue.has_used())
+                ready = frozenset(p for p in range(len(self.rx)) if self.rx[p].has_frames())

@@ -93,6 +93,9 @@ class NET:
     STATUS: Final[Reg] = Reg(0x02006, 2)
     MAX_VIRTQUEUE_PAIRS: Final[Reg] = Reg(0x02008, 2)
     MTU: Final[Reg] = Reg(0x0200A, 2)
+    RSS_MAX_KEY_SIZE: Final[Reg] = Reg(0x02011, 1)
+    RSS_MAX_INDIRECTION_TABLE_LENGTH: Final[Reg] = Reg(0x02012, 2)
+    SUPPORTED_HASH_TYPES: Final[Reg] = Reg(0x02014, 4)
 
 
 class MSIX_TABLE:
@@ -137,6 +140,100 @@ class VENDOR:
     FEATURES_OFFERED: Final[Reg] = Reg(0x08070, 8)
     FEATURES_ACCEPTED: Final[Reg] = Reg(0x08078, 8)
     VQ_STOPPED: Final[RegArray] = RegArray(0x08080, 4, 4, 4)
+    FEATURE_ENABLE: Final[Reg] = Reg(0x080E0, 8)
+    STAT_SNAPSHOT: Final[Reg] = Reg(0x080E8, 4)
+    STAT_SNAPSHOT_HOLD: Final = Field(0, 1)
+
+
+class STEER:
+    """Steering tables."""
+
+    CONTROL: Final[Reg] = Reg(0x09000, 4)
+    CONTROL_TABLES_ENABLE: Final = Field(0, 1)
+    FLOW_CAPACITY: Final[Reg] = Reg(0x09004, 4)
+    LISTENER_CAPACITY: Final[Reg] = Reg(0x09008, 4)
+    LOCAL_SELECT: Final[Reg] = Reg(0x0900C, 4)
+    LOCAL_SELECT_INDEX: Final = Field(0, 3)
+    LOCAL_ADDR: Final[RegArray] = RegArray(0x09010, 4, 4, 4)
+    LOCAL_CONTROL: Final[Reg] = Reg(0x09020, 4)
+    LOCAL_CONTROL_VALID: Final = Field(0, 1)
+    LOCAL_CONTROL_IPV6: Final = Field(1, 1)
+    COMMAND: Final[Reg] = Reg(0x09028, 4)
+    COMMAND_OP: Final = Field(0, 4)
+    COMMAND_INDEX: Final = Field(16, 16)
+    STATUS: Final[Reg] = Reg(0x0902C, 4)
+    STATUS_BUSY: Final = Field(0, 1)
+    STATUS_BAD: Final = Field(1, 1)
+    KEY_LOCAL: Final[RegArray] = RegArray(0x09030, 4, 4, 4)
+    KEY_REMOTE: Final[RegArray] = RegArray(0x09040, 4, 4, 4)
+    KEY_PORTS: Final[Reg] = Reg(0x09050, 4)
+    KEY_PORTS_REMOTE: Final = Field(0, 16)
+    KEY_PORTS_LOCAL: Final = Field(16, 16)
+    KEY_PROTO: Final[Reg] = Reg(0x09054, 4)
+    KEY_PROTO_PROTO: Final = Field(0, 8)
+    KEY_PROTO_IPV6: Final = Field(8, 1)
+    KEY_PROTO_ANY: Final = Field(9, 1)
+    ENTRY: Final[Reg] = Reg(0x09058, 4)
+    ENTRY_VALID: Final = Field(0, 1)
+    ENTRY_TARGET: Final = Field(1, 2)
+    ENTRY_PAIR: Final = Field(8, 6)
+    ENTRY_ID: Final[Reg] = Reg(0x0905C, 4)
+    ENTRY_ID_ID: Final = Field(0, 16)
+    ENTRY_ID_GENERATION: Final = Field(16, 16)
+    HITS: Final[Reg] = Reg(0x09060, 8)
+    TABLE_KEY: Final[RegArray] = RegArray(0x09080, 4, 4, 12)
+
+
+class RSS:
+    """Receive side scaling (VIRTIO 1.2 5.1.6.4)."""
+
+    CONTROL: Final[Reg] = Reg(0x09400, 4)
+    CONTROL_RSS_ENABLE: Final = Field(0, 1)
+    HASH_TYPES: Final[Reg] = Reg(0x09404, 4)
+    KEY: Final[RegArray] = RegArray(0x09410, 4, 4, 10)
+    TABLE: Final[RegArray] = RegArray(0x09480, 4, 4, 32)
+
+
+class GUARD:
+    """Guard and windows."""
+
+    SELECT: Final[Reg] = Reg(0x09800, 4)
+    SELECT_PAIR: Final = Field(0, 8)
+    SELECT_RANGE: Final = Field(8, 2)
+    PAIR_CONTROL: Final[Reg] = Reg(0x09804, 4)
+    PAIR_CONTROL_GUARD: Final = Field(0, 1)
+    PAIR_CONTROL_WINDOWS: Final = Field(1, 1)
+    WIN_BASE: Final[Reg] = Reg(0x09808, 8)
+    WIN_LAST: Final[Reg] = Reg(0x09810, 8)
+    WIN_RIGHTS: Final[Reg] = Reg(0x09818, 4)
+    WIN_RIGHTS_READ: Final = Field(0, 1)
+    WIN_RIGHTS_WRITE: Final = Field(1, 1)
+    STATUS: Final[Reg] = Reg(0x0981C, 4)
+    STATUS_REFUSED: Final = Field(0, 1)
+
+
+class SCHED:
+    """Transmit scheduler."""
+
+    SELECT: Final[Reg] = Reg(0x09C00, 4)
+    SELECT_PAIR: Final = Field(0, 8)
+    WEIGHT: Final[Reg] = Reg(0x09C04, 4)
+    WEIGHT_WEIGHT: Final = Field(0, 16)
+    CLASS: Final[Reg] = Reg(0x09C08, 4)
+    CLASS_HIGH: Final = Field(0, 1)
+    RATE: Final[Reg] = Reg(0x09C0C, 4)
+    BURST: Final[Reg] = Reg(0x09C10, 4)
+
+
+class MODERATION:
+    """Interrupt moderation."""
+
+    SELECT: Final[Reg] = Reg(0x0A000, 4)
+    SELECT_QUEUE: Final = Field(0, 8)
+    COUNT: Final[Reg] = Reg(0x0A004, 4)
+    COUNT_COUNT: Final = Field(0, 16)
+    TIME: Final[Reg] = Reg(0x0A008, 4)
+    TIME_TIME: Final = Field(0, 16)
 
 
 class STAT:
@@ -164,6 +261,28 @@ class STAT:
     DMA_WRITE_ERRORS: Final[Reg] = Reg(0x10098, 8)
     RX_DROP_RESET: Final[Reg] = Reg(0x100A0, 8)
     TX_DROP_RESET: Final[Reg] = Reg(0x100A8, 8)
+    RX_MALFORMED: Final[Reg] = Reg(0x100B0, 8)
+    RX_FRAGMENTS: Final[Reg] = Reg(0x100B8, 8)
+    RX_STEER_FLOW: Final[Reg] = Reg(0x100C0, 8)
+    RX_STEER_LISTENER: Final[Reg] = Reg(0x100C8, 8)
+    RX_STEER_ANY: Final[Reg] = Reg(0x100D0, 8)
+    RX_STEER_RSS: Final[Reg] = Reg(0x100D8, 8)
+    RX_STEER_HOST: Final[Reg] = Reg(0x100E0, 8)
+    RX_DROP_FILTER: Final[Reg] = Reg(0x100E8, 8)
+    RX_CSUM_OK: Final[Reg] = Reg(0x100F0, 8)
+    RX_CSUM_BAD: Final[Reg] = Reg(0x100F8, 8)
+    TX_DROP_GUARD_MAC: Final[Reg] = Reg(0x10100, 8)
+    TX_DROP_GUARD_PROTO: Final[Reg] = Reg(0x10108, 8)
+    TX_DROP_GUARD_FRAGMENT: Final[Reg] = Reg(0x10110, 8)
+    TX_DROP_GUARD_OWNER: Final[Reg] = Reg(0x10118, 8)
+    TX_DROP_GUARD_TUPLE: Final[Reg] = Reg(0x10120, 8)
+    TX_CSUM_FRAMES: Final[Reg] = Reg(0x10128, 8)
+    TX_TSO_FRAMES: Final[Reg] = Reg(0x10130, 8)
+    TX_TSO_SEGMENTS: Final[Reg] = Reg(0x10138, 8)
+    RX_BUFFERS: Final[Reg] = Reg(0x10140, 8)
+    INDIRECT_TABLES: Final[Reg] = Reg(0x10148, 8)
+    TX_CHAINS: Final[Reg] = Reg(0x10150, 8)
+    IRQ_MODERATED: Final[Reg] = Reg(0x10158, 8)
 
 
 class STAT_QUEUE:
@@ -185,6 +304,8 @@ ISR: Final[Reg] = Reg(0x01000, 1)
 # Notification area (VIRTIO 1.2 4.1.4.4).
 NOTIFY: Final[RegArray] = RegArray(0x03000, 4, 4, 128)
 NOTIFY_QUEUE: Final = Field(0, 16)
+NOTIFY_NEXT_OFF: Final = Field(16, 15)
+NOTIFY_NEXT_WRAP: Final = Field(31, 1)
 
 # MSI-X pending bits (PCIe 6.0 7.7.2.10).
 MSIX_PBA: Final[RegArray] = RegArray(0x05000, 4, 4, 6)
@@ -226,15 +347,35 @@ class VqState(IntFlag):
 class Feature(IntEnum):
     """Feature bit numbers (VIRTIO 1.2 5.1.3 and 6)."""
 
+    NET_CSUM = 0
+    NET_GUEST_CSUM = 1
     NET_MTU = 3
     NET_MAC = 5
+    NET_HOST_TSO4 = 11
+    NET_HOST_TSO6 = 12
+    NET_HOST_ECN = 13
+    NET_MRG_RXBUF = 15
     NET_STATUS = 16
+    RING_INDIRECT_DESC = 28
     RING_EVENT_IDX = 29
     VERSION_1 = 32
     ACCESS_PLATFORM = 33
     RING_PACKED = 34
     ORDER_PLATFORM = 36
+    NOTIFICATION_DATA = 38
     RING_RESET = 40
+    NET_HASH_REPORT = 57
+
+
+class HashType(IntFlag):
+    """Bits of rss.hash_types."""
+
+    IPV4 = 0x01
+    TCPV4 = 0x02
+    UDPV4 = 0x04
+    IPV6 = 0x08
+    TCPV6 = 0x10
+    UDPV6 = 0x20
 
 
 class StopReason(IntEnum):
@@ -252,6 +393,32 @@ class StopReason(IntEnum):
     DESC_FLAGS = 9
     CHAIN_BROKEN = 10
     CHAIN_LONG = 11
+    WINDOW = 12
+    INDIRECT = 13
+
+
+class SteerOp(IntEnum):
+    """Values of steer_op."""
+
+    NONE = 0
+    FLOW_WRITE = 1
+    FLOW_CLEAR = 2
+    FLOW_READ = 3
+    LISTENER_WRITE = 4
+    LISTENER_CLEAR = 5
+    LISTENER_READ = 6
+    FLOW_HITS_READ = 7
+    FLOW_HITS_CLEAR = 8
+    LISTENER_HITS_READ = 9
+    LISTENER_HITS_CLEAR = 10
+
+
+class SteerTarget(IntEnum):
+    """Values of steer_target."""
+
+    QUEUE = 0
+    HOST = 1
+    DROP = 2
 
 
 class Stat(IntEnum):
@@ -279,6 +446,28 @@ class Stat(IntEnum):
     DMA_WRITE_ERRORS = 19
     RX_DROP_RESET = 20
     TX_DROP_RESET = 21
+    RX_MALFORMED = 22
+    RX_FRAGMENTS = 23
+    RX_STEER_FLOW = 24
+    RX_STEER_LISTENER = 25
+    RX_STEER_ANY = 26
+    RX_STEER_RSS = 27
+    RX_STEER_HOST = 28
+    RX_DROP_FILTER = 29
+    RX_CSUM_OK = 30
+    RX_CSUM_BAD = 31
+    TX_DROP_GUARD_MAC = 32
+    TX_DROP_GUARD_PROTO = 33
+    TX_DROP_GUARD_FRAGMENT = 34
+    TX_DROP_GUARD_OWNER = 35
+    TX_DROP_GUARD_TUPLE = 36
+    TX_CSUM_FRAMES = 37
+    TX_TSO_FRAMES = 38
+    TX_TSO_SEGMENTS = 39
+    RX_BUFFERS = 40
+    INDIRECT_TABLES = 41
+    TX_CHAINS = 42
+    IRQ_MODERATED = 43
 
 
 class QueueStat(IntEnum):
@@ -294,6 +483,7 @@ class QueueStat(IntEnum):
     DESC_FETCHES = 7
 
 
-FEATURES_OFFERED: Final = 0x0000011720010028  # all of Feature
+FEATURES_OFFERED: Final = 0x020001573001B82B  # all of Feature
+FEATURES_DEFAULT: Final = 0x000001573001B82B  # those that VENDOR.FEATURE_ENABLE leaves on
 MAGIC: Final = 0x4C505554  # value of VENDOR.MAGIC
 NO_VECTOR: Final = 0xFFFF  # value of a vector register that stands for none

@@ -8,7 +8,7 @@ direction and pair before it (`rx0_frames`, `tx3_kicks`).
 from collections.abc import Iterable, Iterator, Mapping
 
 from driver.bus import Bus
-from driver.registers import STAT, STAT_QUEUE, QueueStat, Reg, Stat
+from driver.registers import STAT, STAT_QUEUE, VENDOR, QueueStat, Reg, Stat
 
 
 def queue_name(index: int) -> str:
@@ -17,7 +17,7 @@ def queue_name(index: int) -> str:
 
 
 class Statistics(Mapping[str, int]):
-    """One sweep over the counters: name -> value. Counters run on between reads of a sweep."""
+    """One sweep over the counters: name -> value."""
 
     def __init__(self, values: Mapping[str, int], now_ns: int) -> None:
         self._values = dict(values)
@@ -58,8 +58,27 @@ class Statistics(Mapping[str, int]):
         return {name: value for name, value in self.items() if name.startswith("tx_drop_") and value}
 
 
-async def read_statistics(bus: Bus, queues: Iterable[int]) -> Statistics:
-    """Sweep the global counters and those of these virtqueues; two BAR reads each."""
+class StatSnapshot:
+    """`async with StatSnapshot(bus): ...` - reads inside give the counters of the moment of entry."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+
+    async def __aenter__(self) -> None:
+        await self._bus.write(VENDOR.STAT_SNAPSHOT.offset_bytes, VENDOR.STAT_SNAPSHOT_HOLD.put(1))
+
+    async def __aexit__(self, *failure: object) -> None:
+        await self._bus.write(VENDOR.STAT_SNAPSHOT.offset_bytes, VENDOR.STAT_SNAPSHOT_HOLD.put(0))
+
+
+async def read_statistics(bus: Bus, queues: Iterable[int], *, snapshot: bool = False) -> Statistics:
+    """Sweep the global counters and those of these virtqueues; two BAR reads each.
+
+    snapshot: all values are of one moment; otherwise counters run on between the reads.
+    """
+    if snapshot:
+        async with StatSnapshot(bus):
+            return await read_statistics(bus, queues)
     values: dict[str, int] = {}
     for stat in Stat:
         values[stat.name.lower()] = await _read_counter(bus, getattr(STAT, stat.name))

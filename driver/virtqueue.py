@@ -7,7 +7,6 @@ a chain or batch last of all, so a device that polls never sees half of one (sec
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -18,6 +17,7 @@ from driver.descriptors import (
     AVAIL_FLAGS,
     DESC_BYTES,
     DESC_DTYPE,
+    INDIRECT,
     NEXT,
     OWNER_MASK,
     USED_FLAGS,
@@ -25,22 +25,16 @@ from driver.descriptors import (
     EventMode,
 )
 from driver.errors import DeviceError, Fault, QueueQuarantined, UsageError
+from driver.indirect import LINE_BYTES, IndirectTables, Segment
 
 IdArray = npt.NDArray[np.uint16]
 LenArray = npt.NDArray[np.uint32]
 AddrArray = npt.NDArray[np.uint64]
 
-LINE_BYTES = 64  # the event structures get a line each, away from the ring
+__all__ = ["AddrArray", "IdArray", "LenArray", "PackedQueue", "Segment"]
+
 NO_IDS: IdArray = np.empty(0, np.uint16)
 NO_LENS: LenArray = np.empty(0, np.uint32)
-
-
-class Segment(NamedTuple):
-    """One buffer of a chain."""
-
-    addr: int  # iova
-    len_bytes: int
-    device_writes: bool
 
 
 class PackedQueue:
@@ -51,7 +45,14 @@ class PackedQueue:
     """
 
     def __init__(
-        self, region: DmaRegion, size: int, name: str, *, device_writes: bool, event_idx: bool = False
+        self,
+        region: DmaRegion,
+        size: int,
+        name: str,
+        *,
+        device_writes: bool,
+        event_idx: bool = False,
+        tables: IndirectTables | None = None,
     ) -> None:
         """Take a region of `region_bytes(size)`; batches are device-writable or -readable throughout."""
         if not 1 <= size <= ring.SIZE_MAX:
@@ -77,6 +78,7 @@ class PackedQueue:
         self._driver_event = region.view[driver_at : driver_at + 4].view("<u4")
         self._device_event = region.view[device_at : device_at + 4].view("<u4")
         self._batch_flags = WRITE if device_writes else 0
+        self.tables = tables
         self.reset()
 
     @staticmethod
@@ -93,6 +95,8 @@ class PackedQueue:
         self.free_slots = self.size
         self.in_flight = 0  # buffers that the device holds
         self._chains = 0  # of these, longer than one slot
+        if self.tables is not None:
+            self.tables.reset()
         self._notified = ring.START
         self._unnotified_slots = 0
         self._held: npt.NDArray[np.bool_] = np.zeros(self.size, np.bool_)
@@ -175,6 +179,26 @@ class PackedQueue:
         self._posted(n, 1)
         return buffer_id
 
+    def post_indirect(self, segments: Sequence[Segment]) -> int:
+        """As post_chain through an indirect table, in one slot of the ring; needs a free table."""
+        self._check_chain(segments)
+        self._check_room(1)
+        if self.tables is None:
+            raise UsageError(f"queue {self.name}: it has no indirect tables")
+        buffer_id = int(self._free_ids[self._free_top - 1])
+        table_iova = self.tables.fill(buffer_id, segments)
+        self._free_top -= 1
+        slot, wrap = self.avail
+        self._addr[slot] = table_iova
+        self._len[slot] = len(segments) * DESC_BYTES
+        self._id[slot] = buffer_id
+        self._held[buffer_id] = True
+        writable = sum(segment.len_bytes for segment in segments if segment.device_writes)
+        self._writable[buffer_id] = min(writable, 0xFFFFFFFF)
+        self._flags[slot] = AVAIL_FLAGS[wrap] | INDIRECT
+        self._posted(1, 1)
+        return buffer_id
+
     def _posted(self, slots: int, buffers: int) -> None:
         self.avail = ring.advance(self.avail, slots, self.size)
         self.free_slots -= slots
@@ -227,6 +251,8 @@ class PackedQueue:
             ids, lens = self._scan_singles(upto)
             slots = len(ids)
         n = len(ids)
+        if self.tables:
+            self.tables.give(ids.tolist())
         self._held[ids] = False
         self._free_ids[self._free_top : self._free_top + n] = ids
         self._free_top += n

@@ -15,6 +15,8 @@ import numpy as np
 
 from driver import registers as R
 from driver.bus import DmaRegion
+from driver.tests.model_blocks import Blocks
+from driver.tests.model_frames import check_tx_header, complete_checksum, spread
 from driver.tests.model_queue import DISABLE, ENABLE, Buffer, BusError, DeviceQueue
 
 T = TypeVar("T")
@@ -48,7 +50,10 @@ class Manners:
     config_changes: int = 0  # so many times the configuration changes while it is read
     doorbell_mode: int = ENABLE  # how it asks for doorbells: ENABLE or DESC
     spoil: str = ""  # one of the tricks in _use
-    header: bytes = bytes(10) + b"\x01\x00"
+    header: bytes = bytes(10) + b"\x01\x00"  # of received frames; 20 bytes with HASH_REPORT
+    part_by_part: bool = False  # buffers of one received frame are used in steps of their own
+    extra_buffers: int = 0  # a lie in num_buffers
+    short_part: bool = False  # a buffer in the middle of a frame is not filled
 
 
 @dataclass
@@ -70,10 +75,14 @@ class ModelBus:
     def __init__(self, pairs: int = 2, size_max: int = 1024, seed: int = 1) -> None:
         self.pairs, self.size_max = pairs, size_max
         self.manners = Manners()
-        self.offered = R.FEATURES_OFFERED
+        self.offered = R.FEATURES_DEFAULT
         self.log: list[tuple[str, int, int, int]] = []  # r or w, offset, width, value
         self.wire_in: deque[bytes] = deque()
         self.wire_out: list[bytes] = []
+        self.requests: list[bytes] = []  # headers of the frames sent
+        self.blocks = Blocks()
+        self.counters: dict[int, int] = {}  # global counters by index, for tests of statistics
+        self.snapshots: list[int] = []
         self.no_buffer = 0
         self.doorbells = 0
         self.rng = random.Random(seed)
@@ -95,6 +104,7 @@ class ModelBus:
         self.config_vector = R.NO_VECTOR
         self.queues = [QueueRegs(self.size_max) for _ in range(2 * self.pairs)]
         self._working: deque[tuple[int, Buffer, int]] = deque()  # queue, buffer, steps to go
+        self._parts: deque[tuple[Buffer, int]] = deque()  # filled, not yet used
 
     # Bus ----------------------------------------------------------------------------------------------
 
@@ -147,6 +157,8 @@ class ModelBus:
 
     def _read(self, at: int) -> int:
         c = R.COMMON
+        if (value := self.blocks.read(at)) is not None:
+            return value
         index = self.select["queue"]
         queue = self.queues[index] if index < len(self.queues) else QueueRegs(0)
         if at == c.DEVICE_STATUS.offset_bytes:
@@ -194,6 +206,8 @@ class ModelBus:
             v.VECTORS.offset_bytes: 2 * self.pairs + 1,
             v.MAX_FRAME.offset_bytes: 9728,
             v.DESC_CACHE.offset_bytes: 64,
+            v.FEATURE_ENABLE.lo.offset_bytes: self.offered & 0xFFFF_FFFF,
+            v.FEATURE_ENABLE.hi.offset_bytes: self.offered >> 32,
             v.VQ_REASON.offset_bytes: shown.reason,
             v.VQ_POS.offset_bytes: 5 if shown.reason else 0,
             v.VQ_ERR_ADDR.lo.offset_bytes: 0x1234 if shown.reason else 0,
@@ -203,10 +217,13 @@ class ModelBus:
             R.STAT.TX_BYTES.hi.offset_bytes: 3,
             **{v.VQ_STOPPED.at(k).offset_bytes: words[k] for k in range(4)},
             **self._plain,
+            **{0x10000 + 8 * number: value for number, value in self.counters.items()},
         }
 
     def _write(self, at: int, value: int) -> None:
         c = R.COMMON
+        if self.blocks.write(at, value):
+            return
         queue = self.queues[self.select["queue"]] if self.select["queue"] < len(self.queues) else QueueRegs(0)
         if at == c.DEVICE_STATUS.offset_bytes:
             self._write_status(value)
@@ -242,6 +259,12 @@ class ModelBus:
             self.table[divmod((at - R.MSIX_TABLE.ADDR_LO.offset_bytes) // 4, 4)] = value
         elif at == R.VENDOR.MSIX_CONTROL.offset_bytes:
             self.msix_control = value
+        elif at in (R.VENDOR.FEATURE_ENABLE.lo.offset_bytes, R.VENDOR.FEATURE_ENABLE.hi.offset_bytes):
+            high = at != R.VENDOR.FEATURE_ENABLE.lo.offset_bytes
+            kept = self.offered & 0xFFFF_FFFF if high else self.offered >> 32 << 32
+            self.offered = kept | (value << 32 if high else value)
+        elif at == R.VENDOR.STAT_SNAPSHOT.offset_bytes:
+            self.snapshots.append(value)
         else:
             raise AssertionError(f"write to {at:#x}")
 
@@ -267,6 +290,7 @@ class ModelBus:
         assert desc % 16 == driver % 4 == device % 4 == 0
         event_idx = bool(self.accepted >> R.Feature.RING_EVENT_IDX & 1)
         queue.ring = DeviceQueue(self.memory, queue.size, desc, driver, device, event_idx)
+        queue.ring.indirect = self.has(R.Feature.RING_INDIRECT_DESC)
         queue.enabled = True
         assert not any(self.memory(desc, 16 * queue.size)), "the descriptor ring starts zeroed (2.8.13)"
         queue.ring.ask(self._doorbell_mode(queue.ring))
@@ -274,12 +298,19 @@ class ModelBus:
     def _doorbell_mode(self, ring: DeviceQueue) -> int:
         return self.manners.doorbell_mode if ring.event_idx else ENABLE
 
+    def has(self, feature: R.Feature) -> bool:
+        return bool(self.accepted >> feature & 1)
+
     def _doorbell(self, index: int, value: int) -> None:
         assert self.status & R.DeviceStatus.DRIVER_OK, "doorbell before DRIVER_OK"
-        assert value == index, "the doorbell's value is the queue's index"
+        assert value & 0xFFFF == index, "the doorbell's value is the queue's index"
         self.doorbells += 1
         ring = self.queues[index].ring
         if ring is not None:
+            if self.has(R.Feature.NOTIFICATION_DATA):
+                assert value >> 16 == ring.next_to_fill(), "the doorbell tells where the driver writes next"
+            else:
+                assert value == index
             ring.awake = True
             ring.ask(DISABLE)
 
@@ -299,10 +330,19 @@ class ModelBus:
             if queue.ring.awake:
                 self._take(index, queue.ring)
         while self.wire_in and (ring := self.queues[0].ring) and ring.taken and not self.queues[0].reason:
-            buffer = ring.taken[0]
-            data = self.manners.header + self.wire_in.popleft()
-            ring.scatter(buffer, data)
-            self._use(0, buffer, len(data))
+            merge = self.has(R.Feature.NET_MRG_RXBUF)
+            free = [buffer for buffer in ring.taken if not any(buffer is one for one, _ in self._parts)]
+            parts = spread(self.manners.header, self.wire_in[0], free, merge, self.manners)
+            if not parts:
+                break
+            self.wire_in.popleft()
+            for buffer, data in parts:
+                ring.scatter(buffer, data)
+                self._parts.append((buffer, len(data)))
+            while self._parts and not self.manners.part_by_part:
+                self._use(0, *self._parts.popleft())
+        if self._parts:
+            self._use(0, *self._parts.popleft())
         if self.manners.shuffle:
             self.rng.shuffle(self._working)
         for _ in range(len(self._working)):
@@ -317,8 +357,11 @@ class ModelBus:
             while buffer := ring.take():
                 if index & 1:
                     raw = ring.gather(buffer)
-                    assert raw[:12] == bytes(12)
-                    self.wire_out.append(raw[12:])
+                    size = 20 if self.has(R.Feature.NET_HASH_REPORT) else 12
+                    header, frame = raw[:size], raw[size:]
+                    check_tx_header(header, len(frame), self.accepted)
+                    self.requests.append(header)
+                    self.wire_out.append(complete_checksum(header, frame))
                     self._working.append((index, buffer, self.manners.delay_steps))
             ring.ask(self._doorbell_mode(ring))
             if not ring.available():  # looked again after asking, so no doorbell is lost

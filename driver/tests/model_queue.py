@@ -8,7 +8,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-NEXT, WRITE, AVAIL, USED = 1, 2, 1 << 7, 1 << 15
+NEXT, WRITE, INDIRECT, AVAIL, USED = 1, 2, 4, 1 << 7, 1 << 15
 ENABLE, DISABLE, DESC = 0, 1, 2
 
 Memory = Callable[[int, int], memoryview]  # (iova, size) -> bytes shared with the driver
@@ -24,6 +24,7 @@ class Buffer:
 
     buffer_id: int
     parts: list[tuple[int, int, bool]]  # iova, length, device writes
+    slots: int = 0  # of the ring
 
     @property
     def writable_bytes(self) -> int:
@@ -46,6 +47,8 @@ class DeviceQueue:
     used_wrap: int = 1
     taken: list[Buffer] = field(default_factory=list)
     awake: bool = False
+    indirect: bool = False  # VIRTIO_F_INDIRECT_DESC is negotiated
+    tables: int = 0  # indirect tables read
 
     # Taking available buffers -------------------------------------------------------------------------
 
@@ -57,24 +60,51 @@ class DeviceQueue:
         flags = self.read_slot(self.avail_slot)[3]
         return bool(flags & AVAIL) == bool(self.avail_wrap) and bool(flags & USED) != bool(self.avail_wrap)
 
+    def next_to_fill(self) -> int:
+        """The first slot from here on that is not available, with its wrap counter in bit 15."""
+        slot, wrap = self.avail_slot, self.avail_wrap
+        for _ in range(self.size):
+            flags = self.read_slot(slot)[3]
+            if bool(flags & AVAIL) != bool(wrap) or bool(flags & USED) == bool(wrap):
+                break
+            slot += 1
+            if slot == self.size:
+                slot, wrap = 0, wrap ^ 1
+        return slot | wrap << 15
+
     def take(self) -> Buffer | None:
         """Take the next available buffer with all of its chain."""
         if not self.available():
             return None
         parts: list[tuple[int, int, bool]] = []
+        slots = 0
         while True:
             assert self.available(), f"chain goes on into slot {self.avail_slot}, which is not available"
             assert len(parts) < self.size, "chain longer than the ring"
             addr, length, buffer_id, flags = self.read_slot(self.avail_slot)
-            parts.append((addr, length, bool(flags & WRITE)))
+            if flags & INDIRECT:
+                assert not slots and not flags & (NEXT | WRITE), "an indirect descriptor stands alone"
+                parts = self.read_table(addr, length)
+            else:
+                parts.append((addr, length, bool(flags & WRITE)))
+            slots += 1
             self.avail_slot += 1
             if self.avail_slot == self.size:
                 self.avail_slot = 0
                 self.avail_wrap ^= 1
             if not flags & NEXT:
-                buffer = Buffer(buffer_id, parts)
+                buffer = Buffer(buffer_id, parts, slots)
                 self.taken.append(buffer)
                 return buffer
+
+    def read_table(self, addr: int, length: int) -> list[tuple[int, int, bool]]:
+        """The chain of an indirect table (section 2.8.7): only WRITE means something in its flags."""
+        assert self.indirect, "an indirect table without INDIRECT_DESC"
+        assert addr % 16 == 0 and length % 16 == 0 and 0 < length <= 16 * 128
+        self.tables += 1
+        raw = bytes(self.memory(addr, length))
+        entries = struct.iter_unpack("<QIHH", raw)
+        return [(where, size, bool(flags & WRITE)) for where, size, _, flags in entries]
 
     # Giving them back ---------------------------------------------------------------------------------
 
@@ -90,7 +120,7 @@ class DeviceQueue:
         """Give a taken buffer back; return whether that calls for an interrupt."""
         self.taken.remove(buffer)
         self.write_used(buffer.buffer_id, length, buffer.writable_bytes > 0)
-        return self.step_used(len(buffer.parts))
+        return self.step_used(buffer.slots or len(buffer.parts))
 
     def step_used(self, slots: int) -> bool:
         """Move on by a buffer's slots; return whether the driver wants an interrupt for it."""

@@ -9,23 +9,30 @@ Transmit: all rings are full, the wire takes a beat a cycle. Receive: the wire o
 as no more frames are inside the NIC than its frame FIFO holds. That is the fastest rate without a drop: the
 FIFO cannot overflow, and it is never empty, because what it holds lasts longer than a frame takes to its
 buffer. Duplex: both at once, as fast as each can; a pair costs what a frame of the slower direction does.
+Segmentation: a frame is one of those that the NIC cut. Steering: frames of so many flows one after the
+other, all with an entry in the flow table and all for one queue, so that the look-up is what differs.
 
 Frames are counted between two polls, the first after a warm-up, the last while there is still work for all
 queues. Then everything drains, and the device's counters, the driver's and the wire's must agree.
 """
 
-from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from typing import Any, NoReturn
 
-import numpy as np
-
-from driver.descriptors import NET_HEADER_BYTES
 from driver.msix import queue_vector
 from driver.nic import NicConfig, TupeloNic
-from driver.pool import BufArray
 from driver.stats import Statistics
+from sim.bench_sides import (
+    RING_SLOTS,
+    Case,
+    Receive,
+    Segmented,
+    Side,
+    Traffic,
+    Transmit,
+    clear_traffic,
+    set_up_traffic,
+)
 from sim.bench_sim import CYCLE_NS, LoopError, numbered_frames
 from sim.fast import FastHarness
 from sim.fast_config import FastConfig, WireConfig
@@ -34,117 +41,26 @@ from sim.job import Progress
 # The clock never stands still and the wire delays nothing: what Python asks for after one edge is on the
 # NIC's pins after the next.
 config = FastConfig(wire=WireConfig(delay_cycles=1), idle_cycles=0)
-RING_SLOTS = 1024
-BEAT_BYTES = 64
-FIFO_BEATS = 512  # of the receive side
 POLL_CYCLES = 16
 PATIENCE_POLLS = 1000  # without a frame: something is lost
 IDLE_NS = 20_000
+BUFFER_BYTES = 2048
+TSO_BUFFER_BYTES = 4096  # a chain of 64 KiB lies in 16 of them, as in pages of a host
 HANDSHAKE_CYCLES = 2  # from the edge after which Python asks for something to its handshake at the NIC's pins
-
-
-@dataclass(frozen=True, slots=True)
-class Case:
-    """One measurement. window: frames inside the NIC towards the host at most; 0: what its FIFO holds."""
-
-    name: str
-    frame_bytes: int
-    tx_queues: int  # 0: receive only
-    rx: bool
-    warm_up: int
-    count: int
-    window: int = 0
-
-
-class Transmit:
-    """Keeps the transmit rings full and takes what comes out at the wire."""
-
-    def __init__(self, harness: FastHarness, nic: TupeloNic, case: Case) -> None:
-        self._harness = harness
-        self._queues = nic.tx[: case.tx_queues]
-        self._frame_bytes = case.frame_bytes
-        self._ready: list[BufArray] = []
-        self._wanted: Counter[bytes] = Counter()
-        self._frames: list[list[bytes]] = []  # by queue and buffer
-        self.least_held = RING_SLOTS  # slots that a queue still held when the driver came by
-        self.given = self.done = 0
-        for number, queue in enumerate(self._queues):
-            bufs = queue.pool.take(queue.queue.size)
-            frames = numbered_frames(case.frame_bytes, number * RING_SLOTS, len(bufs))
-            queue.pool.fill(bufs, frames, NET_HEADER_BYTES)
-            by_buffer = [b""] * len(bufs)
-            for buf, frame in zip(bufs.tolist(), frames, strict=True):
-                by_buffer[buf] = frame
-            self._ready.append(bufs)
-            self._frames.append(by_buffer)
-
-    async def step(self, give: bool) -> None:
-        """Take what has left the NIC; with `give`, fill the rings again."""
-        for number, queue in enumerate(self._queues):
-            ready = np.concatenate([self._ready[number], queue.reap_raw()])
-            self.least_held = min(self.least_held, queue.queue.in_flight if self.given else RING_SLOTS)
-            if give and len(ready):
-                queue.post_raw(ready, self._frame_bytes)
-                self._wanted.update(self._frames[number][buf] for buf in ready.tolist())
-                self.given += len(ready)
-                ready = ready[:0]
-                await queue.kick()
-            self._ready[number] = ready
-        out = self._harness.wire.take()
-        self.done += len(out)
-        self._wanted.subtract(out)
-
-    def finish(self) -> None:
-        """LoopError unless each frame left as often as it was posted; give the buffers back."""
-        if any(self._wanted.values()):
-            raise LoopError(
-                f"{sum(v != 0 for v in self._wanted.values())} frames left changed, or not at all"
-            )
-        for ready, queue in zip(self._ready, self._queues, strict=True):
-            queue.pool.give(np.concatenate([ready, queue.reap_raw()]))
-
-
-class Receive:
-    """Offers frames at the wire and takes them from the receive ring of pair 0."""
-
-    def __init__(self, harness: FastHarness, nic: TupeloNic, case: Case) -> None:
-        self._harness = harness
-        self._queue = nic.rx[0]
-        self._frames = numbered_frames(case.frame_bytes, 0, RING_SLOTS)
-        self.window = case.window or FIFO_BEATS // -(-case.frame_bytes // BEAT_BYTES)
-        self.least_held = RING_SLOTS
-        self.given = self.done = 0
-
-    async def step(self, give: bool) -> None:
-        """Take what has come, in order and unchanged or LoopError; with `give`, offer up to the window."""
-        bufs, lens = self._queue.reap_raw()
-        self.least_held = min(self.least_held, self._queue.queue.in_flight)
-        for frame in self._queue.pool.gather(bufs, lens, NET_HEADER_BYTES):
-            if frame != self._frames[self.done % RING_SLOTS]:
-                raise LoopError(f"frame {self.done} was lost or changed: {frame.hex()} came")
-            self.done += 1
-        if len(bufs):
-            self._queue.repost(bufs)
-            await self._queue.kick()
-        room = self.window - (self.given - self.done)
-        if give and room > 0:
-            batch = [self._frames[n % RING_SLOTS] for n in range(self.given, self.given + room)]
-            self.given += self._harness.wire.send(batch)
-
-    def finish(self) -> None:
-        """Nothing is left to do: order and content were checked on the way."""
 
 
 class Run:
     """One case on a started NIC."""
 
-    def __init__(self, harness: FastHarness, nic: TupeloNic, case: Case) -> None:
+    def __init__(self, harness: FastHarness, nic: TupeloNic, case: Case, traffic: Traffic) -> None:
         self._harness = harness
         self._nic = nic
         self._case = case
-        self.tx = Transmit(harness, nic, case) if case.tx_queues else None
-        self.rx = Receive(harness, nic, case) if case.rx else None
-        self._sides: list[Transmit | Receive] = [side for side in (self.tx, self.rx) if side is not None]
+        self._sides: list[Side] = []
+        if case.tx_queues:
+            self._sides.append(Segmented(harness, nic) if case.tso else Transmit(harness, nic, case))
+        if case.rx_queues:
+            self._sides.append(Receive(harness, nic, case, traffic))
 
     def _done(self) -> int:
         return min(side.done for side in self._sides)
@@ -185,10 +101,12 @@ class Run:
     async def _check(self, before: Statistics) -> None:
         """LoopError unless the device counted since `before` what was given, and dropped nothing."""
         seen = (await self._nic.statistics()).since(before)
-        counted = (seen["tx_frames"], seen["rx_wire_frames"], seen["rx_frames"])
-        given = (self.tx.given if self.tx else 0, *([self.rx.given if self.rx else 0] * 2))
-        if counted != given or seen.rx_drops() or seen.tx_drops():
-            await self._fail(f"given {given}, the device counts {counted}")
+        wanted = {"tx_frames": 0, "rx_wire_frames": 0, "rx_frames": 0}
+        for side in self._sides:
+            wanted |= side.counted()
+        counted = {name: seen[name] for name in wanted}
+        if counted != wanted or seen.rx_drops() or seen.tx_drops():
+            await self._fail(f"not {wanted}, the device counts {counted}")
 
     async def _drain(self) -> None:
         """Give nothing more until all frames are out, or LoopError; then until the rings are quiet."""
@@ -213,9 +131,18 @@ class Run:
 async def path(harness: FastHarness, case: Case, report: Callable[[int], None]) -> float:
     """Start a NIC, measure one case, stop it."""
     nic = TupeloNic(harness)
-    pairs = max(case.tx_queues, 1)
-    await nic.start(NicConfig(queue_pairs=pairs, tx_ring_slots=RING_SLOTS, rx_ring_slots=RING_SLOTS))
-    figure = await Run(harness, nic, case).measure(report)
+    config = NicConfig(
+        queue_pairs=max(case.tx_queues, case.rx_queues),
+        tx_ring_slots=RING_SLOTS,
+        rx_ring_slots=RING_SLOTS,
+        buffer_bytes=TSO_BUFFER_BYTES if case.tso else BUFFER_BYTES,
+        tx_csum=case.tso,
+        tso4=case.tso,
+    )
+    await nic.start(config)
+    traffic = await set_up_traffic(nic, case)
+    figure = await Run(harness, nic, case, traffic).measure(report)
+    await clear_traffic(nic, case, traffic)
     await nic.stop()
     return figure
 

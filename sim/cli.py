@@ -104,6 +104,44 @@ def replay(file: Path, direction: str, out: Path | None, as_json: bool, allow_sn
 
 
 @main.command()
+@click.option("--json", "as_json", is_flag=True, help="Print all as JSON.")
+@click.option("--queue", default=None, help="Only the counters of rx0, tx3, ..., or of both of pair 2.")
+@click.option("--all", "everything", is_flag=True, help="Counters of queues also if they are 0.")
+@click.option("--flows", is_flag=True, help="Print the flow and listener table too.")
+@click.option("--from", "file", type=File, default=None, help="Show an earlier run's stats.json instead.")
+@click.option("--out", type=Folder, default=None, help="Folder of the results.  [default: build/stats]")
+def stats(
+    as_json: bool, queue: str | None, everything: bool, flows: bool, file: Path | None, out: Path | None
+) -> None:
+    """Run a little of all traffic through the NIC and print its counters as `ethtool -S` does.
+
+    Exit status 1: frames were lost or made up (a conservation equation does not hold); 2: wrong use.
+    """
+    from sim import stats_view as view
+
+    folder = out or build_root() / "stats"
+    with _friendly():
+        try:
+            view.prefixes(queue)
+            result = view.run_stats(folder) if file is None else view.load(file)
+            shown = view.pick(result["statistics"], queue, everything)
+        except view.StatsError as error:
+            _stop(BAD_INPUT, str(error))
+    if as_json:
+        tables = {"tables": result["tables"]} if flows else {}
+        click.echo(json.dumps({"statistics": shown, **tables, "violations": result["violations"]}, indent=2))
+    else:
+        view.print_statistics(shown)
+        if flows:
+            view.print_tables(result["tables"])
+        for violation in result["violations"]:
+            click.echo(f"stats: {violation}", err=True)
+        verdict = f"FAILED, {len(result['violations'])} equations violated" if result["violations"] else "OK"
+        click.echo(f"stats: {verdict}; {shown_path(file or folder / 'stats.json')}")
+    sys.exit(1 if result["violations"] else 0)
+
+
+@main.command()
 @click.option("--out", type=File, default=None, help="File of the figures.  [default: build/bench.json]")
 @click.option("--json", "as_json", is_flag=True, help="Print the figures as JSON instead of a table.")
 @click.option("--no-bounds", is_flag=True, help="Exit with 0 also if a figure misses its bound.")

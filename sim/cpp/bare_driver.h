@@ -158,6 +158,9 @@ class Device {
   /// VIRTIO 1.2 section 3.1.1; false if the device refuses. Queue q gets vector 1 + q.
   bool start(const std::vector<Queue *> &queues) {
     constexpr uint32_t kAcknowledge = 1, kDriver = 2, kDriverOk = 4, kFeaturesOk = 8;
+    // What NicConfig asks for by default: MTU, MAC, STATUS, EVENT_IDX; VERSION_1, ACCESS_PLATFORM, RING_PACKED,
+    // ORDER_PLATFORM, RING_RESET. No offload.
+    constexpr uint32_t kFeatures[2] = {0x20010028, 0x117};
     write(reg::COMMON_DEVICE_STATUS, 0, 1);
     while (read(reg::COMMON_DEVICE_STATUS, 1) != 0) {
     }
@@ -166,7 +169,7 @@ class Device {
       write(reg::COMMON_DEVICE_FEATURE_SELECT, half);
       const uint32_t offered = read(reg::COMMON_DEVICE_FEATURE);
       write(reg::COMMON_DRIVER_FEATURE_SELECT, half);
-      write(reg::COMMON_DRIVER_FEATURE, offered);
+      write(reg::COMMON_DRIVER_FEATURE, offered & kFeatures[half]);
     }
     write(reg::COMMON_DEVICE_STATUS, kAcknowledge | kDriver | kFeaturesOk, 1);
     if ((read(reg::COMMON_DEVICE_STATUS, 1) & kFeaturesOk) == 0) return false;

@@ -92,9 +92,10 @@ module synth_top #(
   wire [63:0] m_msix_addr;
   wire [31:0] m_msix_data;
   wire m_msix_valid;
+  wire active_o;
 
   localparam integer InW = 2 * DATA_W + 1 * (DATA_W / 8) + 179;
-  localparam integer OutW = 2 * DATA_W + 2 * (DATA_W / 8) + 349;
+  localparam integer OutW = 2 * DATA_W + 2 * (DATA_W / 8) + 350;
   logic rst_q, load_q;
   logic [InW-1:0] in_q;
   logic [OutW-1:0] out_q, shift_q;
@@ -115,7 +116,8 @@ module synth_top #(
     m_axi_wdata, m_axi_wstrb, m_axi_wlast, m_axi_wvalid, m_axi_bready, m_axi_arid, m_axi_araddr,
     m_axi_arlen, m_axi_arsize, m_axi_arburst, m_axi_arlock, m_axi_arcache, m_axi_arprot,
     m_axi_aruser, m_axi_arvalid, m_axi_rready, m_axis_tx_tdata, m_axis_tx_tkeep, m_axis_tx_tlast,
-    m_axis_tx_tvalid, s_axis_rx_tready, m_msix_addr, m_msix_data, m_msix_valid
+    m_axis_tx_tvalid, s_axis_rx_tready, m_msix_addr, m_msix_data, m_msix_valid,
+    active_o
   };
   assign so_o = shift_q[OutW-1];
 
@@ -206,7 +208,8 @@ module synth_top #(
       .s_axis_rx_tready(s_axis_rx_tready),
       .m_msix_addr     (m_msix_addr),
       .m_msix_data     (m_msix_data),
-      .m_msix_valid    (m_msix_valid)
+      .m_msix_valid    (m_msix_valid),
+      .active_o        (active_o)
   );
 endmodule
 `default_nettype wire

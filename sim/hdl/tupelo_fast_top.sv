@@ -120,6 +120,7 @@ module tupelo_fast_top #(
   logic [63:0] msix_addr;
   logic [31:0] msix_data;
   logic msix_valid, msix_ready;
+  logic active;  // something waits inside the NIC for time to go by
 
   tupelo_nic #(
       .QUEUE_PAIRS(QUEUE_PAIRS),
@@ -203,7 +204,8 @@ module tupelo_fast_top #(
       .m_msix_addr(msix_addr),
       .m_msix_data(msix_data),
       .m_msix_valid(msix_valid),
-      .m_msix_ready(msix_ready)
+      .m_msix_ready(msix_ready),
+      .active_o(active)
   );
 
   // ---- clock: rises at 2, 6, 10 ... ns
@@ -249,7 +251,7 @@ module tupelo_fast_top #(
       if (axil_bvalid) fast_bar_done(32'd0, 32'd0, 32'(axil_bresp));
       if (axil_rvalid) fast_bar_done(axil_rdata, 32'd1, 32'(axil_rresp));
     end
-    flags = fast_tick(32'(arvalid | awvalid | wvalid | tx_tvalid | rx_tvalid | msix_valid));
+    flags = fast_tick(32'(arvalid | awvalid | wvalid | tx_tvalid | rx_tvalid | msix_valid | active));
 
     if (!rvalid || rready || rst) begin  // in reset: answers to requests from before are lost
       rvalid <= flags.r_due;

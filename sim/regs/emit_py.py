@@ -145,11 +145,13 @@ def _enums(model: Model) -> list[str]:
 def _resets(model: Model) -> list[str]:
     offered = next(r for r in model.block("vendor").regs if r.name == "features_offered")
     mask = sum(f.mask for f in offered.fields)
+    enabled = next(r for r in model.block("vendor").regs if r.name == "feature_enable").reset
     magic = next(r for r in model.block("vendor").regs if r.name == "magic").reset
     return [
         "",
         "",
         f"FEATURES_OFFERED: Final = 0x{mask:016X}  # all of Feature",
+        f"FEATURES_DEFAULT: Final = 0x{enabled:016X}  # those that VENDOR.FEATURE_ENABLE leaves on",
         f"MAGIC: Final = 0x{magic:08X}  # value of VENDOR.MAGIC",
         "NO_VECTOR: Final = 0xFFFF  # value of a vector register that stands for none",
     ]

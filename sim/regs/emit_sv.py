@@ -86,10 +86,11 @@ def _stat_lines(model: Model) -> list[str]:
 def _enum_lines(model: Model) -> list[str]:
     lines: list[str] = []
     for enum in model.enums:
-        lines += ["", "  typedef enum logic [7:0] {"]
+        width = enum.width_bits
+        lines += ["", f"  typedef enum logic [{width - 1}:0] {{"]
         for row, (name, value, desc) in enumerate(enum.members):
             comma = "," if row + 1 < len(enum.members) else ""
-            lines += [f"    // {desc}", f"    {enum.name.upper()}_{name} = 8'd{value}{comma}"]
+            lines += [f"    // {desc}", f"    {enum.name.upper()}_{name} = {width}'d{value}{comma}"]
         lines.append(f"  }} {enum.name}_e;")
     return lines
 

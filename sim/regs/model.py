@@ -84,6 +84,7 @@ class EnumInfo:
     """An enumeration: (name, value, description) rows."""
 
     name: str
+    width_bits: int
     members: tuple[tuple[str, int, str], ...]
 
 
@@ -170,10 +171,12 @@ def _block(node: RegfileNode | RegNode) -> BlockInfo:
 def _enums(top: AddrmapNode) -> tuple[EnumInfo, ...]:
     found: dict[str, EnumInfo] = {}
     for node in top.descendants():
-        encode: Any = node.get_property("encode") if isinstance(node, FieldNode) else None
+        if not isinstance(node, FieldNode):
+            continue
+        encode: Any = node.get_property("encode")
         if encode is not None:
             rows = tuple((m.name, int(m.value), str(m.rdl_desc or "")) for m in encode)
-            found[encode.type_name] = EnumInfo(encode.type_name, rows)
+            found[encode.type_name] = EnumInfo(encode.type_name, node.width, rows)
     return tuple(found.values())
 
 

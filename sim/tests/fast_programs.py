@@ -10,8 +10,11 @@ from typing import Any
 import cocotb
 from cocotb.triggers import Timer
 
+from driver.moderation import Moderation, set_moderation
+from driver.msix import queue_vector
 from driver.nic import NicConfig, TupeloNic
 from driver.registers import COMMON, MAGIC, MSIX_TABLE, VENDOR
+from driver.scheduling import TxShare, set_tx_share
 from sim.fast import FastHarness
 from sim.fast_config import FastConfig, WireConfig, stressed
 
@@ -78,6 +81,33 @@ async def clock(harness: FastHarness) -> dict[str, Any]:
         "timeout_ns": harness.now_ns() - woken_ns,
         "fired": sorted(fired),
     }
+
+
+async def held_back(harness: FastHarness, wait_ns: int) -> dict[str, int]:
+    """An interrupt that moderation holds, then a frame that a rate limit holds, each far longer than idle."""
+    nic = TupeloNic(harness)
+    await nic.start(NicConfig())
+    waited = {}
+    index = nic.rx[0].index
+    await set_moderation(harness, index, Moderation(count=8, time_ns=wait_ns))
+    nic.rx[0].queue.interrupt_after(1)
+    start_ns = harness.now_ns()
+    harness.wire.send([bytes(60)])
+    fired = await harness.wait_irq([queue_vector(index)], 10 * wait_ns)
+    waited["interrupt_ns"] = harness.now_ns() - start_ns if fired else -1
+    await set_moderation(harness, index, Moderation())
+    frame_bytes = 1000
+    share = TxShare(rate_bytes_per_s=frame_bytes * 1_000_000_000 // wait_ns, burst_bytes=frame_bytes)
+    await set_tx_share(harness, 0, share)
+    start_ns = harness.now_ns()
+    await nic.send([bytes(frame_bytes)] * 3)  # two overdraw the bucket, the third waits until that is paid
+    while harness.wire.waiting()[0] < 3 and harness.now_ns() - start_ns < 10 * wait_ns:
+        await harness.wire.wait(wait_ns, frames=3)
+    times = [frame.time_ns - start_ns for frame in harness.wire.take_timed()]
+    waited["last_frame_ns"] = times[2] if len(times) == 3 else -1
+    await set_tx_share(harness, 0, TxShare())
+    await nic.stop()
+    return waited
 
 
 async def _loop(harness: FastHarness, count: int, frame_seed: int) -> dict[str, Any]:

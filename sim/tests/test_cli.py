@@ -19,7 +19,7 @@ def tupelo(*arguments: object) -> Result:
 
 def test_help_names_every_command() -> None:
     out = tupelo("--help").output
-    assert all(f"\n  {name} " in out for name in ("demo", "replay", "bench", "test", "lint"))
+    assert all(f"\n  {name} " in out for name in ("demo", "replay", "stats", "bench", "test", "lint"))
 
 
 @pytest.mark.parametrize("content", [b"", b"hello", bytes.fromhex("d4c3b2a1") + bytes(5)])
@@ -87,3 +87,82 @@ def test_a_failed_build_is_a_message_and_status_1(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(replay, "build_fast", fail)
     result = tupelo("replay", capture)
     assert result.exit_code == 1 and result.stderr.endswith("tupelo: missing: g++\n")
+
+
+STATS: dict[str, Any] = {
+    "statistics": {"rx_frames": 7, "rx_drop_bad": 0, "rx0_frames": 7, "rx0_drops": 0, "tx0_frames": 2},
+    "tables": [
+        {
+            "table": "flow", "proto": "tcp", "family": 4, "local": "10.0.0.1", "local_port": 80,
+            "remote": "10.0.0.2", "remote_port": 5, "target": "QUEUE", "pair": 1, "id": 0, "generation": 3,
+            "hits": 1234, "slot": 99,
+        }
+    ],
+    "violations": [],
+}  # fmt: skip
+
+
+@pytest.fixture
+def counted(tmp_path: Path) -> Path:
+    (tmp_path / "stats.json").write_text(json.dumps(STATS))
+    return tmp_path / "stats.json"
+
+
+def test_stats_look_like_those_of_ethtool(counted: Path) -> None:
+    result = tupelo("stats", "--from", counted)
+    assert result.exit_code == 0
+    assert result.stdout.splitlines()[:-1] == [
+        "NIC statistics:",
+        "     rx_frames: 7",
+        "     rx_drop_bad: 0",
+        "     rx0_frames: 7",
+        "     tx0_frames: 2",
+    ]
+    assert result.stdout.splitlines()[-1].startswith("stats: OK; ")
+    assert "rx0_drops: 0" in tupelo("stats", "--from", counted, "--all").stdout
+    of_one = json.loads(tupelo("stats", "--from", counted, "--json", "--queue", "rx0").stdout)
+    assert of_one == {"statistics": {"rx0_frames": 7, "rx0_drops": 0}, "violations": []}
+    of_pair = json.loads(tupelo("stats", "--from", counted, "--json", "--queue", "0").stdout)
+    assert set(of_pair["statistics"]) == {"rx0_frames", "rx0_drops", "tx0_frames"}
+
+
+def test_stats_show_the_flow_table(counted: Path) -> None:
+    lines = tupelo("stats", "--from", counted, "--flows").stdout.splitlines()
+    assert "Steering tables: 1 entries" in lines
+    line = "flow     tcp    ipv4 10.0.0.1:80 <- 10.0.0.2:5 -> queue 1, id 0 gen 3 slot 99, hits 1,234"
+    assert f"     {line}" in lines
+    assert (
+        json.loads(tupelo("stats", "--from", counted, "--flows", "--json").stdout)["tables"]
+        == STATS["tables"]
+    )
+
+
+def test_stats_of_frames_that_vanished_are_status_1(counted: Path) -> None:
+    counted.write_text(json.dumps({**STATS, "violations": ["a = b: 1 is not 2"]}))
+    result = tupelo("stats", "--from", counted)
+    assert result.exit_code == 1
+    assert result.stderr == "stats: a = b: 1 is not 2\n"
+    assert result.stdout.splitlines()[-1].startswith("stats: FAILED, 1 equations violated")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--queue", "x"), "no such queue: x"),
+        (("--queue", "9"), "no such queue: 9"),
+        (("--queue", "tx1"), "no such queue: tx1"),
+    ],
+)
+def test_stats_of_a_queue_that_is_not_there_is_status_2(
+    counted: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    result = tupelo("stats", "--from", counted, *arguments)
+    assert result.exit_code == 2 and result.stderr.startswith(f"tupelo: {message}")
+
+
+@pytest.mark.parametrize("content", ["", "{}", "[]", '{"statistics": {"a": "b"}}', '{"statistics": 5}'])
+def test_stats_from_a_wrong_file_is_one_line_and_status_2(counted: Path, content: str) -> None:
+    counted.write_text(content)
+    result = tupelo("stats", "--from", counted)
+    assert result.exit_code == 2 and result.stderr.count("\n") == 1
+    assert tupelo("stats", "--from", counted.parent / "none.json").exit_code == 2

@@ -51,6 +51,14 @@ def test_an_idle_clock_stands_still_and_time_is_right(tmp_path: Path) -> None:
     assert 40_000 <= seen["timeout_ns"] <= 40_100 and seen["fired"] == []
 
 
+def test_the_clock_goes_on_while_the_nic_holds_something_back(tmp_path: Path) -> None:
+    """250,000 cycles without a word on any bus, where 1,024 stop the clock: active_o keeps it running."""
+    wait_ns = 1_000_000
+    seen = value("held_back", tmp_path, wait_ns=wait_ns)
+    assert wait_ns <= seen["interrupt_ns"] <= wait_ns + 10_000
+    assert 0.8 * wait_ns <= seen["last_frame_ns"] <= 1.6 * wait_ns
+
+
 @pytest.mark.parametrize("name", ["loop", "stressed_loop"])
 def test_a_loop_returns_every_frame_and_repeats_to_the_cycle(name: str, tmp_path: Path) -> None:
     first = value(name, tmp_path, seed=5, count=600, frame_seed=1)

@@ -35,6 +35,12 @@ def demo(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, str]:
     return folder, done.stdout
 
 
+def test_under_xdist_these_tests_share_one_worker(request: pytest.FixtureRequest) -> None:
+    """The demo is made once a worker. With a pytest that xdist does not know, marks have no effect."""
+    if getattr(request.config.option, "loadgroup", False):
+        assert request.node.nodeid.endswith("@programs")
+
+
 def test_the_demo_ends_with_the_right_file(demo: tuple[Path, str]) -> None:
     folder, out = demo
     assert out.splitlines()[-1].startswith(f"demo: OK, {DEMO_BYTES:,} bytes over HTTPS, SHA-256 equal; ")

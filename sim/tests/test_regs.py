@@ -83,6 +83,21 @@ def test_blocks_are_where_the_design_puts_them() -> None:
     assert regs.MSIX_PBA.at(0).offset_bytes == 0x5000
     assert regs.VENDOR.MAGIC.offset_bytes == 0x8000
     assert regs.STAT.TX_FRAMES.offset_bytes == 0x10000
+    # struct virtio_net_config, VIRTIO 1.2 5.1.4
+    rss = (
+        regs.NET.RSS_MAX_KEY_SIZE,
+        regs.NET.RSS_MAX_INDIRECTION_TABLE_LENGTH,
+        regs.NET.SUPPORTED_HASH_TYPES,
+    )
+    assert [(r.offset_bytes - 0x2000, r.width_bytes) for r in rss] == [(17, 1), (18, 2), (20, 4)]
+    blocks = (
+        regs.STEER.CONTROL,
+        regs.RSS.CONTROL,
+        regs.GUARD.SELECT,
+        regs.SCHED.SELECT,
+        regs.MODERATION.SELECT,
+    )
+    assert [r.offset_bytes for r in blocks] == [0x9000, 0x9400, 0x9800, 0x9C00, 0xA000]
 
 
 def test_values_are_those_of_the_specifications() -> None:
@@ -95,10 +110,11 @@ def test_values_are_those_of_the_specifications() -> None:
         "DEVICE_NEEDS_RESET": 64,
         "FAILED": 128,
     }
-    assert sorted(regs.Feature) == [3, 5, 16, 29, 32, 33, 34, 36, 40]
+    assert sorted(regs.Feature) == [0, 1, 3, 5, 11, 12, 13, 15, 16, 28, 29, 32, 33, 34, 36, 38, 40, 57]
     assert sum(1 << f for f in regs.Feature) == regs.FEATURES_OFFERED
+    assert regs.FEATURES_OFFERED ^ regs.FEATURES_DEFAULT == 1 << 57  # needs a control queue, so it is off
     assert regs.MAGIC.to_bytes(4, "little") == b"TUPL"
-    assert list(regs.StopReason) == list(range(12))
+    assert list(regs.StopReason) == list(range(14))
     assert regs.VENDOR.MSIX_CONTROL_ENABLE.put(1) == 0x8000
     assert regs.VENDOR.MSIX_CONTROL_FUNCTION_MASK.put(1) == 0x4000
 

@@ -11,7 +11,7 @@ from cocotb.clock import Clock
 from cocotb.triggers import ClockCycles, FallingEdge
 
 from cocotb_tests.agents.bar import BarMaster
-from driver.registers import COMMON, MSIX_TABLE, VENDOR, DeviceStatus, Feature, Reg
+from driver.registers import COMMON, FEATURES_DEFAULT, MSIX_TABLE, VENDOR, DeviceStatus, Reg
 
 CLK_NS = 4
 MAC = bytes.fromhex("02a1b2c3d4e5")
@@ -31,7 +31,7 @@ SOURCES = (
 )
 RTL = tuple(f"rtl/{name}.sv" for name in SOURCES)
 ROOT = Path(__file__).resolve().parents[1]
-FEATURES = sum(1 << f for f in Feature)
+FEATURES = FEATURES_DEFAULT
 READY = DeviceStatus.ACKNOWLEDGE | DeviceStatus.DRIVER | DeviceStatus.FEATURES_OK | DeviceStatus.DRIVER_OK
 
 
@@ -76,6 +76,7 @@ class BarBench:
         self.enables: list[int] = []
         self.resets: list[int] = []
         self.messages: list[tuple[int, int]] = []  # (address, data) taken
+        self.snapshots: list[bool] = []  # pulses: True a snapshot, False back to the running counters
         self.drain_cycles = 20  # of a device or queue reset; None would never end
         self.hold_reset = False
         self.msix_ready_chance = 1.0
@@ -98,7 +99,7 @@ class BarBench:
         dut = self.dut
         for name in ("reset_done_i", "notify_bad_i", "irq_valid_i", "irq_vector_i", "m_msix_ready"):
             getattr(dut, name).value = 0
-        for name in ("q_stopped_i", "stat_data_i", "q_enabled_i", "q_resetting_i"):
+        for name in ("q_stopped_i", "stat_data_i", "q_enabled_i", "q_resetting_i", "ext_data_i"):
             getattr(dut, name).value = 0
         dut.mac_addr_i.value = int.from_bytes(MAC, "little")
         dut.mtu_i.value = MTU
@@ -207,6 +208,9 @@ class BarBench:
             self._after(self.respond_cycles + self.drain_cycles, lambda: self._clear(selected))
         if int(dut.notify_valid_o.value):
             self.doorbells.append(int(dut.notify_queue_o.value))
+        taken, live = int(dut.snapshot_o.value), int(dut.live_o.value)
+        assert not (taken and live)
+        self.snapshots += [bool(taken)] if taken or live else []
         index = self._stat_index
         self._stat_data = 0xDEADDEADDEADDEAD if index is None else self.counters[index]
         self._stat_index = int(dut.stat_idx_o.value) if int(dut.stat_rd_o.value) else None

@@ -5,13 +5,14 @@ import struct
 from collections.abc import Sequence
 
 HEADER_BYTES = 12  # struct virtio_net_hdr with num_buffers
+HASH_HEADER_BYTES = 20  # ... with VIRTIO_NET_F_HASH_REPORT
 MIN_FRAME, MAX_FRAME = 14, 9728  # octets, without FCS
 RX_HEADER = bytes(10) + struct.pack("<H", 1)  # of a received frame: nothing offloaded, one buffer
 
 
-def drop_reason(data: bytes) -> str:
+def drop_reason(data: bytes, header_bytes: int = HEADER_BYTES) -> str:
     """Return the counter of a transmit chain that must not go to the wire, or an empty text."""
-    length = len(data) - HEADER_BYTES
+    length = len(data) - header_bytes
     if length < MIN_FRAME:
         return "tx_drop_short"
     if length > MAX_FRAME:

@@ -15,7 +15,7 @@ from sim.memory import HostMemory
 from sim.pins import CLOCK_NS, PinsHarness
 
 POISON = 0xDB  # what a transmit buffer holds once it was given back
-DRAIN_CYCLES = 200_000
+DRAIN_CYCLES = 500_000  # 32 KiB inside, a beat of 16 bytes in 140 cycles
 
 
 class Rig:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A judge of the NIC that is not the driver: it watches the AXI, AXI4-Lite and wire pins, and host memory.
+"""A judge of the NIC that is not the driver: it watches the pins and host memory.
 
 It knows what the device was offered (packed_walk), what it used, what went over the wire, and says what is
 wrong: each chain used once, in order, with its id, length, flags and wrap; the octets on the wire those in
@@ -15,8 +15,9 @@ from cocotb_tests.agents.axi_memory import OKAY
 from cocotb_tests.agents.bar import BarAccess
 from cocotb_tests.agents.host_view import strobe_runs
 from cocotb_tests.bar_watch import BarWatch, QueueSetup
-from cocotb_tests.frame_rules import HEADER_BYTES, MAX_FRAME, MIN_FRAME, RX_HEADER, difference, drop_reason
+from cocotb_tests.frame_rules import MAX_FRAME, MIN_FRAME, difference, drop_reason
 from cocotb_tests.packed_walk import DESC, WRITE, Chain, ReadMemory, RingWalk
+from cocotb_tests.received import Assembly, Features, header_problem
 
 EVENT_BYTES = 4  # struct pvirtq_event_suppress
 USED_FLAGS = 0x8080
@@ -24,7 +25,8 @@ USED_TAIL = 0xFF00  # strobes of len, id, flags in a 16-byte slot
 BLOCK_BYTES = 256  # grain of the index of buffers
 DROPS = ("tx_drop_short", "tx_drop_long", "tx_drop_header", "rx_drop_bad", "rx_drop_short", "rx_drop_long")
 RX_LOSSES = (
-    *("rx_drop_overflow", "rx_drop_no_buffer", "rx_drop_too_small", "rx_drop_queue_error", "rx_drop_reset"),
+    *("rx_drop_overflow", "rx_drop_no_buffer", "rx_drop_too_small", "rx_drop_queue_error"),
+    *("rx_drop_reset", "rx_drop_filter"),
 )
 
 
@@ -41,6 +43,7 @@ class QueueScore:
     walk: RingWalk
     blocks: dict[int, list[tuple[int, int, Chain]]] = field(default_factory=dict)
     to_wire: deque[bytes] = field(default_factory=deque)  # frames offered, in order, not on the wire yet
+    assembly: Assembly = field(default_factory=Assembly)  # of a frame that takes several chains
     faulted: bool = False  # an access got an error response: the device must stop this queue
     used: int = 0
     resetting: bool = False
@@ -67,6 +70,8 @@ class Scoreboard:
         self.queues: dict[int, QueueScore] = {}
         self.counts: Counter[str] = Counter()
         self.bar = BarWatch(self._enable, self._queue_reset, self._reset, self._doorbell)
+        self.features = Features()
+        self.queue_of: Callable[[bytes], int] = lambda frame: 0  # receive queue of a frame: for a test to set
         self._read = read_memory
         self._beat = beat_bytes
         self._chain_limit = chain_limit
@@ -79,6 +84,7 @@ class Scoreboard:
 
     def on_bar(self, access: BarAccess) -> None:
         """A BAR access took place."""
+        self.features.access(access)
         self.bar.access(access)
 
     def on_read(self, addr: int, size: int, queue: int, resp: int) -> None:
@@ -168,10 +174,8 @@ class Scoreboard:
         for score in self.queues.values():
             self._walk(score)
             if drained and score.transmits and not (score.faulted or score.walk.broken or score.resetting):
-                if score.walk.offered:
-                    self._bad(
-                        f"queue {score.number}: {len(score.walk.offered)} chains offered and never used"
-                    )
+                if left := len(score.walk.offered):
+                    self._bad(f"queue {score.number}: {left} chains offered and never used")
                 if score.to_wire:
                     self._bad(f"queue {score.number}: {len(score.to_wire)} frames used and never on the wire")
         if statistics is not None:
@@ -212,9 +216,7 @@ class Scoreboard:
         own = {name: counts[name] for name in DROPS}
         own |= {"tx_frames": counts["wire_out"], "tx_bytes": counts["wire_out_bytes"]}
         own |= {"rx_wire_frames": counts["wire_in"]}
-        if (
-            self._interrupted
-        ):  # what a cut queue delivered is not sure to be seen; the sum still must be right
+        if self._interrupted:  # what a cut queue delivered may not be seen; the sum still must be right
             ends = sum(
                 n for name, n in statistics.items() if name == "rx_frames" or name.startswith("rx_drop")
             )
@@ -283,8 +285,9 @@ class Scoreboard:
             for addr, length, _ in chain.elements:
                 for block in range(addr // BLOCK_BYTES, (addr + length - 1) // BLOCK_BYTES + 1):
                     score.blocks.setdefault(block, []).append((addr, addr + length, chain))
-            if score.transmits and chain.data is not None and not drop_reason(chain.data):
-                score.to_wire.append(chain.data[HEADER_BYTES:])
+            header = self.features.header_bytes
+            if score.transmits and chain.data is not None and not drop_reason(chain.data, header):
+                score.to_wire.append(chain.data[header:])
 
     def _near(self, addr: int, end: int, low: int, high: int) -> bool:
         """Whether [addr, end) lies in [low, high) widened to whole beats."""
@@ -362,33 +365,31 @@ class Scoreboard:
             self._bad(f"{name}: used length {length} of a transmit buffer")
         if chain.data is None:
             self._bad(f"{name}: used, though its memory does not exist")
-        elif reason := drop_reason(chain.data):
+        elif reason := drop_reason(chain.data, self.features.header_bytes):
             self.counts[reason] += 1
 
     def _received(self, score: QueueScore, name: str, chain: Chain, length: int) -> None:
-        if not HEADER_BYTES + MIN_FRAME <= length <= chain.size_bytes:
-            self._bad(f"{name}: used length {length} of a receive buffer of {chain.size_bytes}")
-            return
-        octets, left = bytearray(), length
-        for addr, size, _ in chain.elements:
-            part = self._read(addr, min(size, left))
-            octets += part or b""
-            left -= min(size, left)
-        if score.number != 0:
-            self._bad(f"{name}: received frames belong to queue 0")
-        if octets[:HEADER_BYTES] != RX_HEADER:
-            self._bad(f"{name}: header {octets[:HEADER_BYTES].hex()}, expected {RX_HEADER.hex()}")
-        self._match(name, bytes(octets[HEADER_BYTES:]))
+        octets, problem = score.assembly.add(self._read, self.features, chain, length)
+        if octets is not None:
+            problem = header_problem(octets, self.features)
+        if problem:
+            self._bad(f"{name}: {problem}")
+        elif octets is not None:
+            self._match(name, score.number, octets[self.features.header_bytes :])
 
-    def _match(self, name: str, frame: bytes) -> None:
-        wire = self._wire_in
+    def _match(self, name: str, queue: int, frame: bytes) -> None:
+        wire, others = self._wire_in, deque[bytes]()
         if frame not in wire:
-            self._bad(
-                f"{name}: frame of {len(frame)} octets is not waiting on the wire: {difference(wire, frame)}"
-            )
+            self._bad(f"{name}: {len(frame)} octets that are not on the wire: {difference(wire, frame)}")
             return
-        while wire.popleft() != frame:
-            self.counts["skipped"] += 1
+        if self.queue_of(frame) != queue:
+            self._bad(f"{name}: a frame that belongs to queue {self.queue_of(frame)}")
+        while (head := wire.popleft()) != frame:  # order holds in each queue
+            if self.queue_of(head) == queue:
+                self.counts["skipped"] += 1
+            else:
+                others.append(head)
+        wire.extendleft(reversed(others))
         self.counts["delivered"] += 1
         self.counts["delivered_bytes"] += len(frame)
 

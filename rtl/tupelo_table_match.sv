@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // tupelo_table_match - finds the key among the slots that a table read for it
-// Guarantees: one look-up a cycle; m_match and m_info come in the cycle behind s_valid and stay. If several slots hold the key
-//   (an entry on its way to another slot), the lowest counts.
+// Guarantees: one look-up a cycle; m_match and m_info come in the cycle behind s_valid and stay. If several slots hold
+//   the key (an entry on its way to another slot), the lowest counts.
 // Clock/reset: clk; no state but the pipeline.
 `default_nettype none
 module tupelo_table_match

@@ -122,7 +122,7 @@ class FrameMaker:
         if asked.proto == TCP and rng.random() < 0.6:
             kind = (TSO6 if asked.ipv6 else TSO4) | rng.choice((0, ECN))
             most = 9728 - l4 - 4 * (frame[l4 + 12] >> 4) if len(frame) > l4 + 12 else 100
-            good = replace(good, gso_type=kind, gso_size=rng.choice((1, 100, 1448, most)))
+            good = replace(good, gso_type=kind, gso_size=rng.choice((1, 511, 512, 1448, most)))
         if honest:
             return good
         field = rng.choice(("flags", "gso_type", "gso_size", "csum_start", "csum_offset", "csum_offset"))

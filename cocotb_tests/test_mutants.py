@@ -45,8 +45,8 @@ MUTANTS = [
     Mutant(
         "ring_read_ahead_by_more_than_a_lap",
         "tupelo_desc_fetch.sv",
-        "in_flight < most && same_lap",
-        "in_flight < most && (same_lap || 1'b1)",
+        "ask_q.queue_idx] && same_lap &&",
+        "ask_q.queue_idx] && (same_lap || 1'b1) &&",
         "test_reset",
         "queue_resets_disturb_no_other_queue",
     ),
@@ -85,8 +85,8 @@ MUTANTS = [
     Mutant(
         "frames_start_a_byte_late",
         "tupelo_tx_gather.sv",
-        "(PosW + 1)'(BeatBytes - HdrBytes)",
-        "(PosW + 1)'(BeatBytes - HdrBytes - 1)",
+        "PosW'(-HdrBytes);",
+        "PosW'(-HdrBytes - 1);",
         "test_rings",
         "every_alignment_of_buffers",
     ),

@@ -41,7 +41,7 @@ RULES = {
     "malformed", "csum elsewhere", "tiny first", "empty fragment", "odd fragment", "beyond the packet",
     "no train", "other train", "gap or overlap", "nobody's", "any, but not ours", "flow of no queue",
     "flow of another", "listener of no queue", "listener of another", "gso type", "tso without csum",
-    "tso of what", "tso family", "tso csum place", "tso size",
+    "tso of what", "tso family", "tso csum place", "tso size", "tso too small",
 }  # fmt: skip
 VERDICT = (
     ("payload_offset", 8),

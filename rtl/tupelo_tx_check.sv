@@ -146,6 +146,7 @@ module tupelo_tx_check
     end else begin
       request.tso = 1'b1;
       request.drop = !csum || !can_cut(from, note.hdr, tso4, tso6, ecn);
+      if (note.guarded && note.hdr.gso_size < 16'(GuardGsoLeast)) request.drop = 1'b1;
       request.ipv6 = from.ipv6;
       request.gso_size = note.hdr.gso_size;
       request.l3_offset = from.l3_offset;

@@ -12,6 +12,7 @@ from cocotb_tests.model.parse_model import ICMP, ICMPV6, TCP, UDP, WINDOW, Parse
 from cocotb_tests.model.steer_model import ANY, FLOW, NONE, QUEUE, Answer, Tuple
 
 FRAME_MIN, FRAME_MAX = 14, 9728
+GUARD_GSO_LEAST = 512  # smaller segments would be mostly headers, which the scheduler does not charge
 TSO4, TSO6, ECN = 1, 4, 0x80
 SHORT, HEADER, MAC, PROTO, FRAGMENT, OWNER, TUPLE = 12, 14, 32, 33, 34, 35, 36  # counters
 
@@ -68,7 +69,7 @@ class GuardModel:
         try:
             if len(frame) < FRAME_MIN:
                 raise Refused(SHORT, "short")
-            self._offload(found, request)
+            self._offload(found, request, GUARD_GSO_LEAST if guarded else 1)
             rule = "unguarded"
             if guarded:
                 self._protocol(found, request)
@@ -80,7 +81,7 @@ class GuardModel:
             return no.counter, no.rule, found
         return 0, rule, found
 
-    def _offload(self, found: Parsed, request: Request) -> None:
+    def _offload(self, found: Parsed, request: Request, least: int) -> None:
         """VIRTIO 1.2 section 5.1.6.2; what the device can do of it."""
         needs = request.flags & 1
         if request.gso_type == 0:
@@ -98,6 +99,7 @@ class GuardModel:
             (request.csum_start == found.l4_offset and request.csum_offset == 16, "tso csum place"),
             (found.payload_offset <= WINDOW, "tso headers"),
             (1 <= request.gso_size <= FRAME_MAX - found.payload_offset, "tso size"),
+            (request.gso_size >= least, "tso too small"),
         )
         for fine, rule in rules:
             if not fine:

@@ -113,6 +113,7 @@ module tupelo_rx_classify
     lk_tuple = '0;
     if (p_valid) begin
       plan_d = make_plan(p, p_bytes, mac_i);
+      plan_d.spreads = plan_d.spreads && rss_on;  // with the types and the key, not with the answer
       if (plan_d.asked)
         lk_tuple = '{
             ipv6: p.ipv6,

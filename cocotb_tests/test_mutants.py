@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cocotb_tests.mutation import with_fault
 from cocotb_tests.nic_tests import PORTS, TOP, WIDE
-from sim.build import SimulationFailed, build, build_root, rtl_sources, run
+from sim.build import SimulationFailed, build, rtl_sources, run
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +97,7 @@ MUTANTS = [
 def mutated_sources(mutant: Mutant) -> list[Path]:
     """Write the changed file to the build tree; return the RTL's files with it in place."""
     sources = rtl_sources()
-    original = next(path for path in sources if path.name == mutant.file)
-    text = original.read_text()
-    assert text.count(mutant.old) == 1, f"{mutant.file} no longer holds once: {mutant.old}"
-    changed = build_root() / "mutants" / mutant.name / mutant.file
-    changed.parent.mkdir(parents=True, exist_ok=True)
-    changed.write_text(text.replace(mutant.old, mutant.new))
-    return [changed if path == original else path for path in sources]
+    return with_fault(sources, mutant.name, mutant.file, mutant.old, mutant.new)
 
 
 @pytest.mark.sim

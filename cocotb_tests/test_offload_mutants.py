@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from cocotb_tests.mutation import with_fault
 from cocotb_tests.test_offload_block import SOURCES, TOP
-from sim.build import SimulationFailed, build, build_root, run
+from sim.build import SimulationFailed, build, run
 from sim.build_flags import ROOT
 
 DATA_W = 512
@@ -103,13 +104,7 @@ MUTANTS = [
 def mutated_sources(mutant: Mutant) -> list[Path]:
     """Write the changed file to the build tree; return the block's files with it in place."""
     sources = [ROOT / source for source in SOURCES]
-    original = next(path for path in sources if path.name == mutant.file)
-    text = original.read_text()
-    assert text.count(mutant.old) == 1, f"{mutant.file} no longer holds once: {mutant.old}"
-    changed = build_root() / "mutants" / mutant.name / mutant.file
-    changed.parent.mkdir(parents=True, exist_ok=True)
-    changed.write_text(text.replace(mutant.old, mutant.new))
-    return [changed if path == original else path for path in sources]
+    return with_fault(sources, mutant.name, mutant.file, mutant.old, mutant.new)
 
 
 @pytest.mark.sim

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from cocotb_tests import test_tables, test_tx_check
-from sim.build import SimulationFailed, build, build_root, run
+from cocotb_tests.mutation import with_fault
+from sim.build import SimulationFailed, build, run
 from sim.build_flags import ROOT
 
 CHURN = "churn"
@@ -141,13 +142,7 @@ MUTANTS = [
 def mutated_sources(mutant: Mutant) -> list[Path]:
     """Write the changed file to the build tree; return the block's files with it in place."""
     sources = [ROOT / source for source in (test_tables if mutant.of_tables else test_tx_check).SOURCES]
-    original = next(path for path in sources if path.name == mutant.file)
-    text = original.read_text()
-    assert text.count(mutant.old) == 1, f"{mutant.file} no longer holds once: {mutant.old}"
-    changed = build_root() / "mutants" / mutant.name / mutant.file
-    changed.parent.mkdir(parents=True, exist_ok=True)
-    changed.write_text(text.replace(mutant.old, mutant.new))
-    return [changed if path == original else path for path in sources]
+    return with_fault(sources, mutant.name, mutant.file, mutant.old, mutant.new)
 
 
 @pytest.mark.sim

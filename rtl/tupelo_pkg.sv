@@ -218,6 +218,14 @@ package tupelo_pkg;
     logic        tso;
   } tx_fate_t;
 
+  // Is this the address of a group, or the limited broadcast address (RFC 1112 section 4, RFC 919 section 7,
+  // RFC 4291 section 2.7)?
+  // verilator lint_off UNUSEDSIGNAL  // takes the whole address, looks at a part
+  function automatic logic is_group(input logic ipv6, input logic [127:0] addr);
+    is_group = ipv6 ? addr[127:120] == 8'hFF : addr[31:28] == 4'hE || addr[31:0] == 32'hFFFF_FFFF;
+  endfunction
+  // verilator lint_on UNUSEDSIGNAL
+
   // Position n_descs (0..size) further on in a ring of size slots, which need not be a power of two.
   function automatic ring_pos_t ring_advance(input ring_pos_t pos, input logic [15:0] n_descs, input logic [15:0] size);
     logic [16:0] sum;

@@ -84,10 +84,6 @@ module tupelo_rx_classify
 
   // ---- what may be done with the frame
   // verilator lint_off UNUSEDSIGNAL  // takes the whole struct, looks at a part
-  function automatic logic to_group(input parsed_t f);
-    to_group = f.ipv6 ? f.dst[127:120] == 8'hFF : f.dst[31:28] == 4'hE || f.dst[31:0] == 32'hFFFF_FFFF;
-  endfunction
-
   // The ports are known, or the protocol has none. An extension header that was not walked hides them.
   function automatic logic ports_known(input parsed_t f);
     ports_known = f.tcp || f.udp || !(f.proto == tupelo_parse_pkg::ProtoTcp ||
@@ -104,7 +100,7 @@ module tupelo_rx_classify
     make_plan.fragment = f.fragment;
     make_plan.spreads = ours && f.ip && !f.malformed && !f.fragment && !f.icmp;
     make_plan.asked = make_plan.spreads && f.vlans == 2'd0 && ports_known(f);
-    make_plan.to_any = to_group(f);
+    make_plan.to_any = is_group(f.ipv6, f.dst);
   endfunction
 
   plan_t plan_d;

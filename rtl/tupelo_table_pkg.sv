@@ -38,13 +38,5 @@ package tupelo_table_pkg;
 
   localparam integer FlowKeyW = $bits(tuple_t);
   localparam integer ListenerKeyW = $bits(listener_key_t);
-
-  // Is this the address of a group, or the limited broadcast address (RFC 1112 section 4, RFC 919 section 7,
-  // RFC 4291 section 2.7)?
-  // verilator lint_off UNUSEDSIGNAL  // takes the whole address, looks at a part
-  function automatic logic is_group(input logic ipv6, input logic [127:0] addr);
-    is_group = ipv6 ? addr[127:120] == 8'hFF : addr[31:28] == 4'hE || addr[31:0] == 32'hFFFF_FFFF;
-  endfunction
-  // verilator lint_on UNUSEDSIGNAL
 endpackage
 `default_nettype wire

@@ -9,7 +9,6 @@ frame accounted for. Frames should differ from each other, or a swap cannot be s
 
 from collections import Counter, deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 
 from cocotb_tests.agents.axi_memory import OKAY
 from cocotb_tests.agents.bar import BarAccess
@@ -17,12 +16,12 @@ from cocotb_tests.agents.host_view import strobe_runs
 from cocotb_tests.bar_watch import BarWatch, QueueSetup
 from cocotb_tests.frame_rules import MAX_FRAME, MIN_FRAME, difference, drop_reason
 from cocotb_tests.packed_walk import DESC, WRITE, Chain, ReadMemory, RingWalk
-from cocotb_tests.received import Assembly, Features, header_problem
+from cocotb_tests.queue_score import QueueScore, blocks_of
+from cocotb_tests.received import MRG_RXBUF, Features, header_problem
 
 EVENT_BYTES = 4  # struct pvirtq_event_suppress
 USED_FLAGS = 0x8080
 USED_TAIL = 0xFF00  # strobes of len, id, flags in a 16-byte slot
-BLOCK_BYTES = 256  # grain of the index of buffers
 DROPS = ("tx_drop_short", "tx_drop_long", "tx_drop_header", "rx_drop_bad", "rx_drop_short", "rx_drop_long")
 RX_LOSSES = (
     *("rx_drop_overflow", "rx_drop_no_buffer", "rx_drop_too_small", "rx_drop_queue_error"),
@@ -32,26 +31,6 @@ RX_LOSSES = (
 
 class ScoreError(AssertionError):
     """The device did something wrong; the text lists what."""
-
-
-@dataclass(slots=True)
-class QueueScore:
-    """What the scoreboard knows of one enabled queue."""
-
-    number: int
-    setup: QueueSetup
-    walk: RingWalk
-    blocks: dict[int, list[tuple[int, int, Chain]]] = field(default_factory=dict)
-    to_wire: deque[bytes] = field(default_factory=deque)  # frames offered, in order, not on the wire yet
-    assembly: Assembly = field(default_factory=Assembly)  # of a frame that takes several chains
-    faulted: bool = False  # an access got an error response: the device must stop this queue
-    used: int = 0
-    resetting: bool = False
-
-    @property
-    def transmits(self) -> bool:
-        """Odd queues are transmitq (VIRTIO 1.2 section 5.1.2)."""
-        return bool(self.number & 1)
 
 
 class Scoreboard:
@@ -99,7 +78,7 @@ class Scoreboard:
             self.counts["desc_reads"] += 1
         elif self._near(addr, end, setup.driver, setup.driver + EVENT_BYTES):
             self.counts["event_reads"] += 1
-        elif score.transmits and self._in_elements(score, addr, end):
+        elif score.transmits and score.in_elements(addr, end, self._beat):
             self.counts["data_reads"] += 1
         elif not (score.walk.broken or score.faulted):
             self._bad(f"queue {queue}: read of [{addr:#x}, {end:#x}) is outside what was offered")
@@ -118,7 +97,7 @@ class Scoreboard:
                 ring_strobes |= ((1 << (end - start)) - 1) << start
             elif setup.device <= low and high <= setup.device + EVENT_BYTES:
                 self.counts["event_writes"] += 1
-            elif not score.transmits and self._covered(score, low, high):
+            elif not score.transmits and score.covers(low, high):
                 self.counts["data_bytes_written"] += high - low
             elif resp == OKAY:
                 self._bad(
@@ -173,7 +152,9 @@ class Scoreboard:
         """
         for score in self.queues.values():
             self._walk(score)
-            if drained and score.transmits and not (score.faulted or score.walk.broken or score.resetting):
+            if drained and score.ahead and not score.stuck:
+                self._bad(f"queue {score.number}: used at {sorted(score.ahead)}, never at what is before")
+            if drained and score.transmits and not score.stuck:
                 if left := len(score.walk.offered):
                     self._bad(f"queue {score.number}: {left} chains offered and never used")
                 if score.to_wire:
@@ -186,8 +167,7 @@ class Scoreboard:
         """Whether every transmit chain was used and is on the wire, on queues that can go on."""
         for score in self.queues.values():
             self._walk(score)
-            stuck = score.faulted or score.walk.broken or score.resetting
-            if score.transmits and not stuck and (score.walk.offered or score.to_wire):
+            if score.transmits and not score.stuck and (score.walk.offered or score.to_wire):
                 return False
         return True
 
@@ -283,7 +263,7 @@ class Scoreboard:
         for chain in score.walk.walk():
             self.counts["offered"] += 1
             for addr, length, _ in chain.elements:
-                for block in range(addr // BLOCK_BYTES, (addr + length - 1) // BLOCK_BYTES + 1):
+                for block in blocks_of(addr, length):
                     score.blocks.setdefault(block, []).append((addr, addr + length, chain))
             header = self.features.header_bytes
             if score.transmits and chain.data is not None and not drop_reason(chain.data, header):
@@ -293,29 +273,10 @@ class Scoreboard:
         """Whether [addr, end) lies in [low, high) widened to whole beats."""
         return low // self._beat * self._beat <= addr and end <= -(-high // self._beat) * self._beat
 
-    def _in_elements(self, score: QueueScore, addr: int, end: int) -> bool:
-        """Whether each beat of a read holds an octet of an offered element."""
-        for beat in range(addr, end, self._beat):
-            elements = score.blocks.get(beat // BLOCK_BYTES, ())
-            if not any(low < beat + self._beat and beat < high for low, high, _ in elements):
-                return False
-        return True
-
-    @staticmethod
-    def _covered(score: QueueScore, low: int, high: int) -> bool:
-        """Whether every octet of a write lies in offered elements (they may touch each other)."""
-        while low < high:
-            elements = score.blocks.get(low // BLOCK_BYTES, ())
-            ends = [stop for start, stop, _ in elements if start <= low < stop]
-            if not ends:
-                return False
-            low = max(ends)
-        return True
-
     # Used descriptors -----------------------------------------------------------------------------------
 
     def _used_burst(self, score: QueueScore, addr: int, data: bytes, strobes: int) -> None:
-        slots: dict[int, bytes] = {}
+        slots, before = score.ahead, score.used
         for offset in range(0, len(data), DESC.size):
             mask = strobes >> offset & 0xFFFF
             if mask & 0xFF00 == USED_TAIL:
@@ -325,7 +286,9 @@ class Scoreboard:
         while (slot := score.walk.next_used.slot) in slots:
             if not self._used(score, slot, DESC.unpack(slots.pop(slot))):
                 return
-        if slots:
+        if score.used > before and score.assembly.chains:
+            self._bad(f"queue {score.number}: a part of a frame is visible without the rest (5.1.6.4)")
+        if slots and (score.transmits or MRG_RXBUF not in self.features):
             expected = score.walk.next_used
             self._bad(f"queue {score.number}: used at slots {sorted(slots)}, next is {expected.slot}")
 
@@ -353,7 +316,7 @@ class Scoreboard:
 
     def _forget(self, score: QueueScore, chain: Chain) -> None:
         for addr, length, _ in chain.elements:
-            for block in range(addr // BLOCK_BYTES, (addr + length - 1) // BLOCK_BYTES + 1):
+            for block in blocks_of(addr, length):
                 entries = [entry for entry in score.blocks.pop(block, ()) if entry[2] is not chain]
                 if entries:
                     score.blocks[block] = entries

@@ -44,6 +44,14 @@ MUTANTS = [
         "every_alignment_of_buffers",
     ),
     Mutant(
+        "first_buffer_of_a_frame_given_back_first",
+        "tupelo_used.sv",
+        "wire aside = leave && mid_q[queue] && !mine;",
+        "wire aside = 1'b0;",
+        "test_mergeable",
+        "frames_take_as_many_buffers_as_they_need",
+    ),
+    Mutant(
         "ring_read_ahead_by_more_than_a_lap",
         "tupelo_desc_fetch.sv",
         "ask_q.queue_idx] && same_lap &&",

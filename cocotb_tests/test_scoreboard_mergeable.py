@@ -41,7 +41,7 @@ def negotiated(bits: int) -> History:
 
 
 def good(bits: int = 1 << MRG_RXBUF, header: bytes = b"") -> History:
-    """Each frame fills two buffers and part of a third."""
+    """Each frame fills two buffers and part of a third; the first is given back last."""
     events = [*negotiated(bits), *setup()]
     header = header or struct.pack("<10xH", RING_SLOTS)
     for lap in range(LAPS):
@@ -53,7 +53,8 @@ def good(bits: int = 1 << MRG_RXBUF, header: bytes = b"") -> History:
         parts = [octets[SIZE * n : SIZE * (n + 1)] for n in range(RING_SLOTS)]
         events += [Write(at, part, RX) for at, part in zip(places, parts, strict=True)]
         flags = (0x8080 if lap % 2 == 0 else 0) | WRITE
-        for slot, (buffer_id, part) in enumerate(zip(ids, parts, strict=True)):
+        used = list(enumerate(zip(ids, parts, strict=True)))
+        for slot, (buffer_id, part) in used if bits >> MRG_RXBUF & 1 == 0 else reversed(used):
             entry = DESC.pack(0, len(part), buffer_id, flags)
             events.append(Write(ring(RX) + DESC.size * slot, entry, RX, 0xFF00))
     return events
@@ -114,15 +115,24 @@ def no_buffers(h: History) -> None:
 
 
 def first_not_filled(h: History) -> None:
-    change_used(h, RX, RING_SLOTS, 1, lambda length: length - 1)
+    change_used(h, RX, 2 * RING_SLOTS - 1, 1, lambda length: length - 1)
 
 
 def last_too_long(h: History) -> None:
-    change_used(h, RX, 2 * RING_SLOTS - 1, 1, lambda length: length + 1)
+    change_used(h, RX, RING_SLOTS, 1, lambda length: length + 1)
 
 
 def last_of_a_frame_lost(h: History) -> None:
+    del h[used_at(h, RX)[-RING_SLOTS]]
+
+
+def first_of_a_frame_lost(h: History) -> None:
     del h[used_at(h, RX)[-1]]
+
+
+def visible_one_by_one(h: History) -> None:
+    first, last = used_at(h, RX)[RING_SLOTS], used_at(h, RX)[2 * RING_SLOTS - 1]
+    swap(h, first, last)
 
 
 def ids_swapped(h: History) -> None:
@@ -132,7 +142,7 @@ def ids_swapped(h: History) -> None:
 
 def used_out_of_order(h: History) -> None:
     at = used_at(h, RX)[RING_SLOTS]
-    swap(h, at, at + 1)
+    swap(h, at + 1, at + 2)
 
 
 def wrong_byte_in_the_second(h: History) -> None:
@@ -144,7 +154,7 @@ def wrong_byte_in_the_second(h: History) -> None:
 
 DAMAGES = [
     *(too_few_buffers, too_many_buffers, no_buffers, first_not_filled, last_too_long, last_of_a_frame_lost),
-    *(ids_swapped, used_out_of_order, wrong_byte_in_the_second),
+    *(first_of_a_frame_lost, visible_one_by_one, ids_swapped, used_out_of_order, wrong_byte_in_the_second),
 ]
 
 

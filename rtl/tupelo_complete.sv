@@ -22,6 +22,7 @@ module tupelo_complete
     input  wire                     rx_comp_valid,
     output wire                     rx_comp_ready,
     input  wire  completion_t       rx_comp_i,
+    input  wire                     rx_more_i,          // the frame goes on in the next chain
     input  wire                     loaded_i,           // the write master has frame data to write
     // queue table: for used descriptors, for event reads, for their answers
     output wire  [2:0][  QidxW-1:0] cfg_queue_o,
@@ -34,6 +35,7 @@ module tupelo_complete
     output wire  [      DATA_W-1:0] used_data,
     output wire  [    DATA_W/8-1:0] used_strb,
     output wire  ring_pos_t         used_pos,
+    output wire                     used_quiet,         // more of the frame comes: not to be told of yet
     output wire  [             2:0] used_count,
     input  wire                     used_done_i,
     input  wire  [       QidxW-1:0] used_done_queue_i,
@@ -83,6 +85,7 @@ module tupelo_complete
       .s_ready      (comp_ready),
       .loaded_i     (loaded_i),
       .s_comp       (receive ? rx_comp_i : tx_comp_i),
+      .s_more_i     (receive && rx_more_i),
       .cfg_queue_o  (cfg_queue_o[0]),
       .cfg_i        (cfg_i[0]),
       .m_valid      (used_valid),
@@ -92,6 +95,7 @@ module tupelo_complete
       .m_data       (used_data),
       .m_strb       (used_strb),
       .m_pos        (used_pos),
+      .m_quiet      (used_quiet),
       .m_count      (used_count),
       .busy_queue_i (busy_queue_i),
       .busy_o       (used_busy)

@@ -36,6 +36,7 @@ module tupelo_dma_wr
     input  wire  [DATA_W-1:0] s_used_data,
     input  wire  [ StrbW-1:0] s_used_strb,
     input  wire  ring_pos_t   s_used_pos,
+    input  wire               s_used_quiet,   // no used_done_o for it
     // event structures: four bytes
     input  wire               s_event_valid,
     output wire               s_event_ready,
@@ -73,6 +74,7 @@ module tupelo_dma_wr
   localparam integer Depth = 256;  // unanswered writes remembered a queue
   typedef struct packed {
     logic        used;
+    logic        quiet;
     ring_pos_t   pos;
     logic [63:0] addr;
   } note_t;
@@ -130,7 +132,7 @@ module tupelo_dma_wr
   wire [QidxW-1:0] b_queue = m_axi_bid[QidxW-1:0];
   wire b_event = m_axi_bid[7];
 
-  assign used_done_o   = b_valid_q && !b_event_q && note_q.used && !b_err_q;
+  assign used_done_o   = b_valid_q && !b_event_q && note_q.used && !note_q.quiet && !b_err_q;
   assign done_queue_o  = b_queue_q;
   assign done_pos_o    = note_q.pos;
   assign event_done_o  = b_valid_q && b_event_q;
@@ -165,7 +167,7 @@ module tupelo_dma_wr
     if (do_data) mid_q <= !s_data_last;
     if (do_event) event_addr_mem[s_event_queue] <= s_event_addr;
     if (do_used || (do_data && !mid_q)) begin
-      note_mem[{queue, count}] <= '{used: do_used, pos: s_used_pos, addr: addr};
+      note_mem[{queue, count}] <= '{used: do_used, quiet: s_used_quiet, pos: s_used_pos, addr: addr};
       wr_mem[queue]  <= count + 8'd1;
       setup_q[queue] <= 1'b1;
       if (!setup_q[queue]) rd_mem[queue] <= 8'd0;

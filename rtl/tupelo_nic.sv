@@ -500,7 +500,7 @@ module tupelo_nic
   );
 
   // ---- receive
-  wire rx_wr_valid, rx_wr_ready, rx_wr_first, rx_wr_last, rx_comp_valid, rx_comp_ready;
+  wire rx_wr_valid, rx_wr_ready, rx_wr_first, rx_wr_last, rx_comp_valid, rx_comp_ready, rx_comp_more;
   wire [63:0] rx_wr_addr;
   wire [8:0] rx_wr_bytes;
   wire [QidxW-1:0] rx_wr_queue, rx_drop_queue, rx_done_queue;
@@ -563,6 +563,7 @@ module tupelo_nic
       .comp_valid      (rx_comp_valid),
       .comp_ready      (rx_comp_ready),
       .comp_o          (rx_comp),
+      .comp_more_o     (rx_comp_more),
       .in_o            (rx_in),
       .in_drop_o       (rx_in_drop),
       .in_drop_stat_o  (rx_in_drop_stat),
@@ -586,6 +587,7 @@ module tupelo_nic
   wire [DATA_W-1:0] used_data;
   wire [DATA_W/8-1:0] used_strb;
   ring_pos_t used_pos, used_done_pos;
+  wire used_quiet;
   wire [2:0] used_count;
   wire wish_valid, wish_ready, irq_merged, irq_waiting;
   wire [15:0] wish_vector, wish_count;
@@ -607,6 +609,7 @@ module tupelo_nic
       .rx_comp_valid    (rx_comp_valid),
       .rx_comp_ready    (rx_comp_ready),
       .rx_comp_i        (rx_comp),
+      .rx_more_i        (rx_comp_more),
       .loaded_i         (rx_wr_valid),
       .cfg_queue_o      (cfg_queue[5:3]),
       .cfg_i            (cfg[5:3]),
@@ -617,6 +620,7 @@ module tupelo_nic
       .used_data        (used_data),
       .used_strb        (used_strb),
       .used_pos         (used_pos),
+      .used_quiet       (used_quiet),
       .used_count       (used_count),
       .used_done_i      (used_done),
       .used_done_queue_i(used_done_queue),
@@ -728,6 +732,7 @@ module tupelo_nic
       .s_used_data  (used_data),
       .s_used_strb  (used_strb),
       .s_used_pos   (used_pos),
+      .s_used_quiet (used_quiet),
       .s_event_valid(ew_valid),
       .s_event_ready(ew_ready),
       .s_event_addr (cfg[6].device),

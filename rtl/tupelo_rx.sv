@@ -69,6 +69,7 @@ module tupelo_rx
     output wire                comp_valid,
     input  wire                comp_ready,
     output wire  completion_t  comp_o,
+    output wire                comp_more_o,      // the frame goes on in the next chain
     // statistics
     output wire                in_o,
     output wire                in_drop_o,
@@ -325,6 +326,7 @@ module tupelo_rx
   logic [DoneW:0] ends_q;  // frames whose completions are all there
   wire comp_go = comp_valid && comp_ready;
   assign comp_valid = held_valid && ends_q != '0;
+  assign comp_more_o = !held_end;
 
   tupelo_fifo #(
       .WIDTH(1 + $bits(completion_t)),

@@ -9,8 +9,9 @@ from collections.abc import Callable
 from typing import Any
 
 from cocotb_tests.packed_walk import Chain
+from cocotb_tests.queue_score import QueueScore
 from cocotb_tests.received import header_problem
-from cocotb_tests.scoreboard import QueueScore, Scoreboard
+from cocotb_tests.scoreboard import Scoreboard
 
 
 class RingMonitor(Scoreboard):

@@ -99,6 +99,14 @@ MUTANTS = [
         "test_rings",
         "every_alignment_of_buffers",
     ),
+    Mutant(
+        "reasons_of_the_guard_swapped",
+        "tupelo_tx_guard.sv",
+        "found ? 6'(STAT_TX_DROP_GUARD_OWNER) : 6'(STAT_TX_DROP_GUARD_TUPLE)",
+        "found ? 6'(STAT_TX_DROP_GUARD_TUPLE) : 6'(STAT_TX_DROP_GUARD_OWNER)",
+        "test_drop_reasons",
+        "each_reason_is_counted_alone",
+    ),
 ]
 
 

@@ -7,7 +7,7 @@ Each rule takes the root of the tree and returns its findings, one line each: `p
 import ast
 import re
 import subprocess
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 SPDX = "SPDX-License-Identifier: Apache-2.0"
@@ -19,6 +19,7 @@ SKIP_DIRS = frozenset(("build", ".cache", ".venv", ".git", "__pycache__", "sim_b
 MACHINE_PATH = re.compile(r"(?<![\w.$})>~*-])/(?:work|home|root|Users|opt|mnt|srv)/[\w.]")
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
 PLAN_TEST = re.compile(r"`([\w/.]+\.py)(?:::(\w+))?`")
+PLAN_SUBJECT = re.compile(r"`(\w+)`")
 PLAN_ID = re.compile(r"^[A-Z]+-\d+$")
 
 
@@ -116,6 +117,42 @@ def _plan_problems(root: Path, plan: Path) -> list[str]:
             found.append(f"{where}: {cells[0]} names no test; write `path/test_x.py::test_name`")
         found += [f"{where}: {cells[0]} names {t}" for f, n in tests if (t := _missing_test(root, f, n))]
     return found
+
+
+def plan_gaps(root: Path, prefix: str, names: Iterable[str]) -> list[str]:
+    """Names that no row of the test plan covers.
+
+    A row covers a name if its id has the prefix, its requirement starts with the name as code, and each test
+    that it gives exists and mentions the name.
+    """
+    rows: dict[str, str] = {}
+    for _, cells in plan_rows(root / "docs" / "testplan.md"):
+        if match := PLAN_SUBJECT.match(cells[1] if cells[0].startswith(f"{prefix}-") else ""):
+            rows[match[1]] = cells[2]
+    found = []
+    for name in names:
+        tests = PLAN_TEST.findall(rows.get(name, ""))
+        if name not in rows:
+            found.append(f"docs/testplan.md: {name} has no row {prefix}-<n>")
+        elif not tests:
+            found.append(f"docs/testplan.md: the row of {name} names no test")
+        found += [f"docs/testplan.md: {name}: {gap}" for f, n in tests if (gap := _silent(root, f, n, name))]
+    return found
+
+
+def _silent(root: Path, file: str, test: str, subject: str) -> str:
+    """What is wrong with a test that shall be about a subject; case of letters does not matter."""
+    if missing := _missing_test(root, file, test):
+        return missing
+    text = (root / file).read_text(encoding="utf-8")
+    sources = [
+        ast.get_source_segment(text, node) or ""
+        for node in ast.walk(ast.parse(text))
+        if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name == test
+    ]
+    word = re.compile(rf"\b{re.escape(subject)}\b", re.IGNORECASE)
+    told = any(map(word.search, sources)) if test else word.search(text)
+    return "" if told else f"{file}::{test} does not mention it"
 
 
 def _missing_test(root: Path, file: str, name: str) -> str:

@@ -12,7 +12,7 @@ from cocotb_tests.agents.axi_memory import READ, WRITE
 from cocotb_tests.frame_rules import HEADER_BYTES
 from cocotb_tests.raw_device import BASE_FEATURES, RawDevice
 from driver.bus import DmaRegion
-from driver.registers import STAT, STAT_QUEUE, VENDOR, QueueStat, Reg, Stat
+from driver.registers import FEATURES_OFFERED, STAT, STAT_QUEUE, VENDOR, QueueStat, Reg, Stat
 from driver.stats import queue_name
 from driver.steering import Found, Steering
 from sim.memory import HostMemory
@@ -52,6 +52,12 @@ class CountBench:
     async def up(self, queues: Sequence[int], features: int = BASE_FEATURES, **options: Any) -> None:
         """Bring the device up; it may have been up before."""
         await self.device.start(dict.fromkeys(queues, SLOTS), features=features, **options)
+
+    async def offer_all(self, without: int = 0) -> None:
+        """Have the device offer every feature that it has, but these bits."""
+        enable, mask = VENDOR.FEATURE_ENABLE, FEATURES_OFFERED & ~without
+        await self.harness.write(enable.lo.offset_bytes, mask & 0xFFFF_FFFF)
+        await self.harness.write(enable.hi.offset_bytes, mask >> 32)
 
     async def cycles(self, count: int) -> None:
         """Let time pass."""
@@ -164,6 +170,18 @@ class Cases(dict[str, Case]):
     """Cases by their functions' names."""
 
     def add(self, function: Case) -> Case:
+        """Decorator: note a case."""
+        self[function.__name__] = function
+        return function
+
+
+OnOff = Callable[[CountBench, bool], Awaitable[None]]
+
+
+class OnOffCases(dict[str, OnOff]):
+    """Cases that are run with something off and on, by their functions' names."""
+
+    def add(self, function: OnOff) -> OnOff:
         """Decorator: note a case."""
         self[function.__name__] = function
         return function

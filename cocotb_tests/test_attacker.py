@@ -11,6 +11,7 @@ from typing import Any
 import cocotb
 import pytest
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.guard_frames import LOCALS, OWN_MAC, PEERS
 from cocotb_tests.model.steer_model import Tuple
@@ -59,7 +60,7 @@ async def baseline(rig: AttackRig) -> float:
     return goodput / BASELINE_CYCLES
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(busy=[True, False])
 async def attacker_is_confined(dut: Any, busy: bool) -> None:
     """Random descriptors, memory changed in flight, forged frames, doorbells: nothing gets out.
@@ -105,7 +106,7 @@ async def attacker_is_confined(dut: Any, busy: bool) -> None:
     assert rig.receiving.received > 100
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def judge_sees_an_attack_without_windows(dut: Any) -> None:
     """The same attack with the windows off must be noticed, or the judge is blind."""
     rig = AttackRig(dut)
@@ -125,7 +126,7 @@ async def judge_sees_an_attack_without_windows(dut: Any) -> None:
         rig.windows.check()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(("segment_bytes", [1, 512]))
 async def tiny_segments_take_no_more_than_their_share(dut: Any, segment_bytes: int) -> None:
     """A guarded pair has TCP data cut into small segments, again and again, beside an honest sender."""

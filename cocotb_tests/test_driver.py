@@ -6,6 +6,7 @@ from typing import Any
 import cocotb
 import pytest
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.nic_tests import LONG, SHORT, TOP, Shape
 from cocotb_tests.rig import Rig
@@ -38,7 +39,7 @@ async def send_and_receive(rig: Rig, nic: TupeloNic, pair: int, count: int) -> N
     assert got == frames
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(event_idx=[True, False], wild=[False, True])
 async def driver_sends_and_receives(dut: Any, event_idx: bool, wild: bool) -> None:
     """Start, traffic on each pair, statistics, stop, start again, traffic."""
@@ -62,7 +63,7 @@ async def driver_sends_and_receives(dut: Any, event_idx: bool, wild: bool) -> No
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def driver_names_a_failed_access_and_recovers(dut: Any) -> None:
     """An error response stops one queue; the driver says why, resets that queue, and goes on."""
     rig = Rig(dut, poison=False)
@@ -83,7 +84,7 @@ async def driver_names_a_failed_access_and_recovers(dut: Any) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def driver_loops_small_frames(dut: Any) -> None:
     """The bench's loop: transmit ring to wire to receive ring."""
     rig = Rig(dut, poison=False)

@@ -10,6 +10,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
 from scapy.packet import Raw
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.driver_bench import TIMEOUT, WAIT_NS, Bench, packet_of, summed, zeroed
 from cocotb_tests.nic_tests import NARROW, TOP, WIDE
@@ -40,7 +41,7 @@ def check_segments(packet: Any, mss: int, segments: list[bytes]) -> None:
     assert at == len(payload)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(wild=[False, True])
 async def driver_leaves_checksums_and_segments_to_the_device(dut: Any, wild: bool) -> None:
     """Plain frames, checksum requests and TSO mixed on every pair, through indirect tables."""
@@ -74,7 +75,7 @@ async def driver_leaves_checksums_and_segments_to_the_device(dut: Any, wild: boo
     assert stats["tx_tso_frames"] == 8 and stats["tx_csum_frames"] >= 8 and stats["indirect_tables"] > 0
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(wild=[False, True])
 async def driver_puts_merged_buffers_together(dut: Any, wild: bool) -> None:
     """Frames of all sizes into buffers of 256 bytes, with the device's word on their checksums."""
@@ -99,7 +100,7 @@ async def driver_puts_merged_buffers_together(dut: Any, wild: bool) -> None:
     assert stats["rx_buffers"] > stats["rx_frames"]
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def driver_spreads_by_the_published_hash_and_reads_it(dut: Any) -> None:
     """RSS over all pairs with HASH_REPORT: the driver's prediction of hash and pair, and 20-byte headers."""
     bench = Bench(dut)

@@ -12,6 +12,7 @@ from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import ARP, Ether
 from scapy.packet import Raw
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.driver_bench import LOCAL4, LOCAL6, OUR_MAC, THEIR_MAC, TIMEOUT, WAIT_NS, Bench
 from cocotb_tests.nic_tests import NARROW, TOP, WIDE
@@ -21,7 +22,7 @@ from driver.steering import TO_DROP, TO_HOST, FlowKey, Found, ListenerKey, Steer
 from driver.windows import Guard
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(wild=[False, True])
 async def driver_steers_flows_while_they_move(dut: Any, wild: bool) -> None:
     """Flows and listeners, inserted, redirected and deleted between frames; hit counters say the same."""
@@ -96,7 +97,7 @@ def others(rng: random.Random) -> list[bytes]:
     ]
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def driver_confines_a_pair_to_its_own_memory(dut: Any) -> None:
     """With the NIC's own windows traffic flows; without the transmit buffers' one the queue stops."""
     bench = Bench(dut)
@@ -127,7 +128,7 @@ async def driver_confines_a_pair_to_its_own_memory(dut: Any) -> None:
     bench.harness.check()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def driver_guards_what_a_pair_sends(dut: Any) -> None:
     """The last pair owns one flow: its frames leave, others are dropped and counted by reason."""
     bench = Bench(dut)

@@ -11,6 +11,7 @@ import cocotb
 import pytest
 
 from cocotb_tests import drop_cases, stop_cases
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.count_bench import CountBench
 from cocotb_tests.nic_tests import TOP, WIDE
@@ -23,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 CASES = drop_cases.CASES | stop_cases.CASES
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(name=[cocotb.Param(name, name) for name in CASES])
 async def each_reason_is_counted_alone(dut: Any, name: str) -> None:
     """All counters start at 0, so what they read at the end is what the case did."""

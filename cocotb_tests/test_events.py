@@ -13,6 +13,7 @@ import cocotb
 import pytest
 from cocotb.triggers import gather
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.frame_rules import HEADER_BYTES
 from cocotb_tests.nic_tests import NARROW, SHORT, TOP, WIDE, Shape
@@ -43,7 +44,7 @@ def shake(rig: Rig) -> None:
     rig.harness.msix.knobs.stall = rng.choice((0.0, 0.3))
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(mode=[Events.ENABLE, Events.DESC])
 async def sender_sleeps_and_is_always_woken(dut: Any, mode: Events) -> None:
     """One to three frames a round, then sleep until they are used; doorbells only on the device's request."""
@@ -59,7 +60,7 @@ async def sender_sleeps_and_is_always_woken(dut: Any, mode: Events) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(mode=[Events.ENABLE, Events.DESC])
 async def receiver_sleeps_and_is_always_woken(dut: Any, mode: Events) -> None:
     """Frames come at random moments; receiver and device (for want of buffers) sleep in between."""
@@ -93,7 +94,7 @@ async def burst(rig: Rig, rx: Receiver, first: int, count: int, gaps: Sequence[i
     return count
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def no_interrupt_while_disabled(dut: Any) -> None:
     """With DISABLE in both rings, thousands of used descriptors raise no interrupt."""
     rig = Rig(dut)
@@ -111,7 +112,7 @@ async def no_interrupt_while_disabled(dut: Any) -> None:
     assert stats["msix_sent"] == 0
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(ahead=[0, 1, 4, 9])
 async def interrupt_comes_at_the_asked_position(dut: Any, ahead: int) -> None:
     """DESC mode: no interrupt before the descriptor at off_wrap is used, one after it."""
@@ -136,7 +137,7 @@ async def interrupt_comes_at_the_asked_position(dut: Any, ahead: int) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def device_asks_for_doorbells_only_when_asleep(dut: Any) -> None:
     """Under steady load nearly no doorbell is rung, though each one that the device wants is."""
     rig = Rig(dut)
@@ -151,7 +152,7 @@ async def device_asks_for_doorbells_only_when_asleep(dut: Any) -> None:
     assert stats["tx_frames"] == count + 1
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def masked_vector_keeps_its_message(dut: Any) -> None:
     """With MSI-X masked nothing is sent, and the message that is due comes at the unmask (PCIe 6.1.4)."""
     rig = Rig(dut)
@@ -170,7 +171,7 @@ async def masked_vector_keeps_its_message(dut: Any) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(mode=[Events.ENABLE, Events.DESC])
 async def receiver_is_woken_by_frames_during_event_reads(dut: Any, mode: Events) -> None:
     """Frames at distances around an event read's latency: used while the device asks whether to interrupt."""

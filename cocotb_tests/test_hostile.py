@@ -14,6 +14,7 @@ import pytest
 from cocotb.triggers import gather
 
 from cocotb_tests.agents.axi_memory import WRITE as AXI_WRITE
+from cocotb_tests.audit import nic_test
 from cocotb_tests.bar_watch import NOTIFY
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.frame_rules import HEADER_BYTES
@@ -177,7 +178,7 @@ async def provoke(rig: Rig, case: Hostile, region: DmaRegion) -> None:
         rig.wire.send([frame_of(rig.rng, RX, rig.cycle, 300)])
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def bad_offers_stop_their_queue_only(dut: Any) -> None:
     """Each bad offer, with traffic on the other queues before, during and after."""
     rig = Rig(dut, poison=False)
@@ -218,7 +219,7 @@ AREAS = {
 }
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(area=[cocotb.Param(area, area) for area in AREAS], queue=[RX, TX])
 async def area_outside_memory_stops_the_queue(dut: Any, area: str, queue: int) -> None:
     """Ring base or event structures where no memory is."""
@@ -256,7 +257,7 @@ async def offer_one(rig: Rig, queue: int) -> RawQueue:
 ACCESSES = ["descriptor", "event_read", "data", "used", "event_write"]
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(access=[cocotb.Param(access, access) for access in ACCESSES], queue=[RX, TX])
 async def error_response_stops_the_queue(dut: Any, access: str, queue: int) -> None:
     """The first access of one kind gets SLVERR: right reason, right address."""
@@ -300,7 +301,7 @@ async def error_response_stops_the_queue(dut: Any, access: str, queue: int) -> N
     await rig.finish(statistics=False)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def doorbells_for_missing_and_disabled_queues(dut: Any) -> None:
     """They are counted with the last one's number, and change nothing else."""
     rig = Rig(dut)
@@ -323,7 +324,7 @@ async def doorbells_for_missing_and_disabled_queues(dut: Any) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def without_ring_reset_an_error_needs_a_device_reset(dut: Any) -> None:
     """DEVICE_NEEDS_RESET shows, with the configuration interrupt, and a device reset clears it."""
     rig = Rig(dut)
@@ -341,7 +342,7 @@ async def without_ring_reset_an_error_needs_a_device_reset(dut: Any) -> None:
     await rig.finish(statistics=False)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(flaw=[cocotb.Param(flaw, flaw) for flaw in FLAWS])
 async def bad_configuration_stops_the_queue(dut: Any, flaw: str) -> None:
     """Addresses that are not aligned (VIRTIO 1.2 section 2.8.10.1) and sizes that do not exist."""

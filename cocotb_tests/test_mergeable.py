@@ -7,6 +7,7 @@ from typing import Any
 import cocotb
 import pytest
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.frame_rules import HASH_HEADER_BYTES, HEADER_BYTES
 from cocotb_tests.nic_tests import LONG, SHORT, TOP, WIDE, Shape
@@ -97,7 +98,7 @@ def header_in_first_buffer(rig: Rig, elements: list[tuple[int, int]], size: int)
     return octets[:size]
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(("size", [1, 13, 64, 150, 300, 2048]), ("parts", [1, 3]), ("hashed", [0, 1]))
 async def frames_take_as_many_buffers_as_they_need(dut: Any, size: int, parts: int, hashed: int) -> None:
     """Lengths around each number of buffers; the scoreboard looks at ids, lengths and num_buffers."""
@@ -122,7 +123,7 @@ async def frames_take_as_many_buffers_as_they_need(dut: Any, size: int, parts: i
     assert stats["rx_buffers"] == rig.board.queues[RX].used
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def not_enough_buffers_drop_the_frame_and_use_none(dut: Any) -> None:
     """Three buffers of 100, frames of four: dropped; of three: delivered; with new buffers all goes on."""
     rig = Rig(dut)
@@ -141,7 +142,7 @@ async def not_enough_buffers_drop_the_frame_and_use_none(dut: Any) -> None:
     assert (stats["rx_frames"], stats["rx_drop_no_buffer"], stats["rx_buffers"]) == (3, 4, 6)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def a_frame_that_no_cache_can_hold_is_too_small(dut: Any) -> None:
     """More buffers than the device looks at: the frame is dropped with that reason, later ones are not."""
     rig = Rig(dut)
@@ -154,7 +155,7 @@ async def a_frame_that_no_cache_can_hold_is_too_small(dut: Any) -> None:
     assert (stats["rx_frames"], stats["rx_drop_too_small"]) == (1, 1)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(("hashed", [0, 1]), ("csum", [0, 1]), ("size", [16, 2048]))
 async def header_says_what_is_known(dut: Any, hashed: int, csum: int, size: int) -> None:
     """DATA_VALID only for a right checksum and only if negotiated; hash and its report if negotiated."""
@@ -190,7 +191,7 @@ async def deliver_keeping(rig: Rig, rx: Receiver, frames: list[bytes]) -> None:
     rx.reap()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(mergeable=[0, 1])
 async def a_queue_without_buffers_holds_up_nobody(dut: Any, mergeable: int) -> None:
     """Pair 1 has no buffers and rings its doorbell all the time; pair 0 gets every frame."""

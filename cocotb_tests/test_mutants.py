@@ -100,6 +100,14 @@ MUTANTS = [
         "every_alignment_of_buffers",
     ),
     Mutant(
+        "chains_of_a_stopped_queue_are_not_counted",  # tx_drop_queue_error; seen by the audit alone
+        "tupelo_stats.sv",
+        "    tx_fate_i && !fate_i.sent,\n    rx_drop_i,\n",
+        "    tx_fate_i && !fate_i.sent && fate_i.drop_stat != 6'd15,\n    rx_drop_i,\n",
+        "test_hostile",
+        "bad_offers_stop_their_queue_only",
+    ),
+    Mutant(
         "reasons_of_the_guard_swapped",
         "tupelo_tx_guard.sv",
         "found ? 6'(STAT_TX_DROP_GUARD_OWNER) : 6'(STAT_TX_DROP_GUARD_TUPLE)",

@@ -8,6 +8,7 @@ import cocotb
 import pytest
 from cocotb.task import Task
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.frame_rules import HEADER_BYTES
 from cocotb_tests.nic_tests import LONG, SHORT, TOP, Shape
@@ -63,7 +64,7 @@ class Endless:
             self.rig.wire.send([self.frame(RX)])
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def hundred_resets_in_traffic(dut: Any) -> None:
     """Reset at a random moment of traffic, take the memory away, start again, pass traffic without fault."""
     rig = Rig(dut)
@@ -99,7 +100,7 @@ async def all_go_on(rig: Rig, before: dict[int, int]) -> None:
         raise AssertionError(f"queues {stuck} stand still: {error}") from error
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def queue_resets_disturb_no_other_queue(dut: Any) -> None:
     """One queue after the other is reset and set up again while all of them carry traffic."""
     rig = Rig(dut)
@@ -134,7 +135,7 @@ async def queue_resets_disturb_no_other_queue(dut: Any) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def reset_of_an_idle_or_half_set_up_device(dut: Any) -> None:
     """Reset before DRIVER_OK, with some queues enabled, twice in a row, and with nothing to do."""
     rig = Rig(dut)

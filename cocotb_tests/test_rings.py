@@ -10,6 +10,7 @@ import cocotb
 import pytest
 from cocotb.triggers import gather
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.frame_rules import HEADER_BYTES
 from cocotb_tests.nic_tests import LONG, SHORT, TOP, Shape
@@ -69,7 +70,7 @@ def frames(rng: random.Random, queue: int, sizes: list[int]) -> list[bytes]:
     return [frame_of(rng, queue, number, size) for number, size in enumerate(sizes)]
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(("slots", [2, 3, 4, 256, 1024]), ("parts", [1, 2]))
 async def rings_wrap_many_times(dut: Any, slots: int, parts: int) -> None:
     """Small rings wrap dozens of times; the largest three times and a bit."""
@@ -92,7 +93,7 @@ async def rings_wrap_many_times(dut: Any, slots: int, parts: int) -> None:
     assert rig.board.queues[TX].walk.next_used.wrap in (0, 1)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def transmit_ring_runs_full_and_empty(dut: Any) -> None:
     """Fill every slot before the doorbell, wait until all is used, again and again."""
     rig = Rig(dut)
@@ -106,7 +107,7 @@ async def transmit_ring_runs_full_and_empty(dut: Any) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def receive_ring_runs_empty_and_drops_are_counted(dut: Any) -> None:
     """With no buffer left, frames are dropped and counted; with new buffers, reception goes on."""
     rig = Rig(dut)
@@ -127,7 +128,7 @@ async def receive_ring_runs_empty_and_drops_are_counted(dut: Any) -> None:
     assert (stats["rx_frames"], stats["rx_drop_no_buffer"]) == (32, 24)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(parts=list(range(1, 17)))
 async def chains_of_up_to_16_elements(dut: Any, parts: int) -> None:
     """Every chain has exactly `parts` elements, anywhere in memory."""
@@ -142,7 +143,7 @@ async def chains_of_up_to_16_elements(dut: Any, parts: int) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def every_alignment_of_buffers(dut: Any) -> None:
     """One element of each offset 0..63 from a beat, sent and received, then pairs of offsets."""
     rig = Rig(dut)
@@ -159,7 +160,7 @@ async def every_alignment_of_buffers(dut: Any) -> None:
         await rig.device.start({RX: 64, TX: 64})
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def lengths_around_every_boundary(dut: Any) -> None:
     """Frames of 14..9728 octets: all corners of beats, 256-byte bursts and 4 KiB pages, then random ones."""
     rig = Rig(dut)
@@ -172,7 +173,7 @@ async def lengths_around_every_boundary(dut: Any) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def every_length_up_to_300(dut: Any) -> None:
     """Each length once, back to back in the largest ring that fits."""
     rig = Rig(dut)

@@ -15,6 +15,7 @@ from cocotb.task import Task
 from cocotb.triggers import gather
 
 from cocotb_tests.agents.axi_memory import READ
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.frame_rules import HEADER_BYTES
 from cocotb_tests.nic_tests import LONG, MANY, SHORT, TOP, Shape
@@ -90,7 +91,7 @@ def all_queues(rig: Rig, slots: int) -> dict[int, int]:
     return {queue: slots + 3 * queue for queue in range(rig.queues)}
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(wild=[False, True], round_number=[0, 1, 2])
 async def nothing_lost_doubled_or_swapped(dut: Any, wild: bool, round_number: int) -> None:
     """All queues, both directions, random weather."""
@@ -102,7 +103,7 @@ async def nothing_lost_doubled_or_swapped(dut: Any, wild: bool, round_number: in
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def weather_changes_while_traffic_flows(dut: Any) -> None:
     """Knobs turn every few hundred cycles."""
     rig = Rig(dut)
@@ -115,7 +116,7 @@ async def weather_changes_while_traffic_flows(dut: Any) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def transmit_queues_share_the_wire(dut: Any) -> None:
     """All transmit queues have work, and frames come in without a pause: none gets much less than another."""
     rig = Rig(dut, poison=False)
@@ -172,7 +173,7 @@ async def check_stop(rig: Rig, queue: int) -> None:
         assert near, f"queue {queue}: {told}, failed accesses {failed}"
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(round_number=list(range(6)))
 async def errors_stop_only_their_queue(dut: Any, round_number: int) -> None:
     """A few accesses fail: their queues stop with a reason and that address, the others finish their work."""

@@ -12,6 +12,7 @@ import pytest
 from cocotb.triggers import gather
 from pyuvm import ConfigDB, uvm_root, uvm_test
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.guard_frames import LOCALS, PEERS
 from cocotb_tests.model.parse_model import TCP, UDP
@@ -132,13 +133,13 @@ async def run_uvm(dut: Any, test: type[NicTest]) -> None:
     await uvm_root().run_test(test, keep_set={ConfigDB})
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def random_traffic(dut: Any) -> None:
     """Frames and chains of all kinds, table changes in flight, stalls, a queue without buffers."""
     await run_uvm(dut, NicTest)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def random_traffic_with_hash_report(dut: Any) -> None:
     """The same with VIRTIO_NET_F_HASH_REPORT."""
     await run_uvm(dut, HashReportTest)

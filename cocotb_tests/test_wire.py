@@ -7,6 +7,7 @@ import cocotb
 import pytest
 from cocotb.triggers import gather
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.frame_rules import HEADER_BYTES, MAX_FRAME, MIN_FRAME
 from cocotb_tests.nic_tests import LONG, SHORT, TOP, Shape
@@ -38,7 +39,7 @@ async def drain(rig: Rig, rx: Receiver) -> dict[str, int]:
     return await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def bad_short_and_long_frames_are_never_delivered(dut: Any) -> None:
     """tuser, fewer than 14 octets, more than 9728: counted by reason, good ones between them delivered."""
     rig = Rig(dut)
@@ -71,7 +72,7 @@ async def bad_short_and_long_frames_are_never_delivered(dut: Any) -> None:
     assert stats["rx_drop_short"] and stats["rx_drop_long"] and stats["rx_drop_bad"] == 14
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def back_to_back_frames_of_all_kinds(dut: Any) -> None:
     """No idle cycle between frames, good and bad ones mixed: nothing lost but the bad."""
     rig = Rig(dut)
@@ -93,7 +94,7 @@ async def back_to_back_frames_of_all_kinds(dut: Any) -> None:
     assert rx.received == stats["rx_frames"]
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def a_full_fifo_drops_whole_frames_and_counts_them(dut: Any) -> None:
     """Memory that hardly takes writes: the wire does not wait, what does not fit is dropped whole."""
     rig = Rig(dut)
@@ -114,7 +115,7 @@ async def a_full_fifo_drops_whole_frames_and_counts_them(dut: Any) -> None:
     await rig.finish()
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def buffers_too_small_are_kept_for_the_next_frame(dut: Any) -> None:
     """A frame that does not fit its chain is dropped and counted; the next one gets the chain."""
     rig = Rig(dut)
@@ -127,7 +128,7 @@ async def buffers_too_small_are_kept_for_the_next_frame(dut: Any) -> None:
     assert (rx.received, stats["rx_drop_too_small"]) == (4, 4)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def frames_before_driver_ok_are_dropped(dut: Any) -> None:
     """With no driver, all frames are counted and none is kept for later."""
     rig = Rig(dut)
@@ -143,7 +144,7 @@ async def frames_before_driver_ok_are_dropped(dut: Any) -> None:
     assert (stats["rx_frames"], stats["rx_drop_no_buffer"]) == (10, 20)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def transmit_drops_are_counted_by_reason(dut: Any) -> None:
     """Chains with no legal frame, or a header that asks for what was not negotiated, are used and dropped."""
     rig = Rig(dut)
@@ -169,7 +170,7 @@ async def transmit_drops_are_counted_by_reason(dut: Any) -> None:
     assert (stats["tx_drop_short"], stats["tx_drop_long"], stats["tx_drop_header"]) == (4, 2, 5)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize(size=[60, 1514])
 async def transmit_waits_for_the_wire_and_loses_nothing(dut: Any, size: int) -> None:
     """A wire that is nearly always stalled: every frame comes out, in order."""
@@ -181,7 +182,7 @@ async def transmit_waits_for_the_wire_and_loses_nothing(dut: Any, size: int) -> 
     assert stats["tx_frames"] == 80
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 @cocotb.parametrize((("size", "window"), [(60, 256), (1514, 16)]))
 async def loop_runs_at_the_promised_rate(dut: Any, size: int, window: int) -> None:
     """Transmit ring to wire to receive ring at 250 cycles of latency: cycles a frame are bounded.

@@ -13,6 +13,7 @@ from typing import Any
 import cocotb
 
 from sim.fast import FastHarness
+from sim.fast_audit import audit
 from sim.fast_run import current_job, load_function
 
 PR_SET_PDEATHSIG = 1  # Linux: die with the parent, however that one ends
@@ -34,7 +35,11 @@ async def _answer(dut: Any, job: dict[str, Any]) -> dict[str, Any]:
     try:
         function, config = load_function(job["function"])
         call: Callable[..., Awaitable[Any]] = function
-        return {"value": await call(FastHarness(dut, config), **job["arguments"])}
+        harness = FastHarness(dut, config)
+        value = await call(harness, **job["arguments"])
+        if problems := await audit(harness):
+            return {"error": "frames do not add up: " + "; ".join(problems)}
+        return {"value": value}
     except KeyboardInterrupt:
         return {"error": "interrupted"}
     except Exception as error:

@@ -10,8 +10,8 @@ are knobs that may be turned at any moment: `memory.knobs`, `wire.knobs`, `msix.
 """
 
 import random
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, ClassVar
 
 import cocotb
 from cocotb.clock import Clock
@@ -74,6 +74,9 @@ class PinsWire:
 class PinsHarness:
     """tupelo_nic with an agent on each interface; implements driver.bus.Bus."""
 
+    # Who wants to know of each harness, before it starts; cocotb_tests.audit.
+    on_start: ClassVar[list[Callable[["PinsHarness"], None]]] = []
+
     def __init__(
         self,
         dut: Any,
@@ -112,6 +115,8 @@ class PinsHarness:
 
     async def start(self) -> None:
         """Start the clock, pulse rst, start the agents. Once in a test."""
+        for listener in self.on_start:
+            listener(self)
         dut = self.dut
         dut.rst.value = 1
         dut.mac_addr_i.value = int.from_bytes(self._mac, "little")

@@ -38,6 +38,7 @@ class WireSource:
         self.knobs = knobs
         self.on_frame: list[Callable[[bytes, bool], None]] = []
         self.frames_sent = 0
+        self.closed = False  # True: frames sent from now on go nowhere
         self._beat_bytes = data_w // 8
         self._stall = Stall(rng)
         self._tready = reader(bus.tready)
@@ -55,7 +56,8 @@ class WireSource:
 
     def send(self, frame: bytes, bad: bool = False) -> None:
         """Queue one frame of at least 1 byte."""
-        self._frames.append((frame, bad))
+        if not self.closed:
+            self._frames.append((frame, bad))
 
     @property
     def idle(self) -> bool:

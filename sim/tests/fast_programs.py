@@ -56,6 +56,15 @@ async def registers(harness: FastHarness) -> dict[str, Any]:
     }
 
 
+async def miscounted(harness: FastHarness) -> None:
+    """Three frames enter a NIC that has no driver; the wire claims to have had one more."""
+    counters = harness.wire.counters
+    harness.wire.counters = lambda: {  # type: ignore[method-assign]
+        name: value + (name == "rx_frames") for name, value in counters().items()
+    }
+    harness.wire.send([bytes(60)] * 3)
+
+
 async def clock(harness: FastHarness) -> dict[str, Any]:
     """Sleep for a simulated second with an idle NIC, be woken in between, and see the time."""
     await harness.read(COMMON.DEVICE_STATUS.offset_bytes, 1)

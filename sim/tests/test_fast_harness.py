@@ -41,6 +41,12 @@ def test_the_bar_in_every_width(tmp_path: Path) -> None:
     }
 
 
+def test_frames_that_do_not_add_up_fail_the_run(tmp_path: Path) -> None:
+    result = program("miscounted", tmp_path)
+    assert result.exit_code != 0 and result.value is None
+    assert "frames do not add up: rx_wire_frames is 3, the wire had 4" in result.message
+
+
 def test_an_idle_clock_stands_still_and_time_is_right(tmp_path: Path) -> None:
     seen = value("clock", tmp_path)
     assert 1_000_000_000 <= seen["slept_ns"] <= 1_000_000_100

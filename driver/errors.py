@@ -2,6 +2,8 @@
 """Everything that the driver raises. `UsageError`: the caller's fault. `DeviceError`: the device's fault."""
 
 from enum import Enum
+from errno import ESTALE
+from typing import Any
 
 
 class DriverError(Exception):
@@ -87,3 +89,25 @@ class TableMismatch(DriverError):
 
 class WindowRefused(DriverError):
     """The device refused a window: a range with rights changes only while both queues of its pair are off."""
+
+
+class ArbiterError(DriverError):
+    """The arbiter refused; nothing was changed. `errno` is what a system call would return."""
+
+    def __init__(self, errno: int, message: str) -> None:
+        super().__init__(message)
+        self.errno = errno
+
+
+class StaleRequest(ArbiterError):
+    """The request was decided on an old state of the registry and would now be decided otherwise (ESTALE).
+
+    `news` has the changes since, oldest first; None if they are too many: take a new snapshot ("resync").
+    `refusal` is the error that a request without a generation gets.
+    """
+
+    def __init__(self, generation: int, news: "list[Any] | None", refusal: ArbiterError) -> None:
+        super().__init__(ESTALE, f"decided on an old state; the registry is at {generation} now: {refusal}")
+        self.generation = generation
+        self.news = news
+        self.refusal = refusal

@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import median
 from typing import Any
 
-from sim import demo
+from sim import bench_arbiter, demo
 from sim.build import SimulationFailed
 from sim.build_flags import build_root
 from sim.fast_build import build_bare, build_fast, run_bare
@@ -84,6 +84,8 @@ BOUNDS: Mapping[str, Bound] = {
     "steering_16k_to_1": Bound(1, within=0.01),  # cycles a frame over 16,384 flows and over one
     "doorbell_to_wire_cycles": Bound(540, at_most=True),  # two memory round trips of 250 and 40
     "wire_to_irq_cycles": Bound(540, at_most=True),
+    "arbiter_reservations_per_s": Bound(50_000),
+    "arbiter_registry_mb": Bound(100, at_most=True),
 }
 
 
@@ -183,6 +185,7 @@ def run_bench(out: Path, quick: bool) -> Figures:
         lambda: _path_figures(_paths(quick)),
         lambda: _ratio(quick),
         lambda: _demo(quick),
+        lambda: bench_arbiter.figures(quick),
     ]
     figures: Figures = {}
     for part in parts:

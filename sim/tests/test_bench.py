@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
-from sim import bench, cli
+from sim import bench, bench_arbiter, cli
 
 GOOD = {
     "loop60_frames_per_s": 15_000.0,
@@ -28,6 +28,8 @@ GOOD = {
     "steering_16k_to_1": 1.0,
     "doorbell_to_wire_cycles": 540.0,
     "wire_to_irq_cycles": 540.0,
+    "arbiter_reservations_per_s": 50_000.0,
+    "arbiter_registry_mb": 100.0,
 }
 
 
@@ -87,6 +89,8 @@ def test_the_command_writes_flat_figures_and_ends_by_the_bounds(
     monkeypatch.setattr(bench, "_loops", measured)
     monkeypatch.setattr(bench, "_paths", lambda quick: CYCLES)
     monkeypatch.setattr(bench, "run_bare", lambda frames, size: {"cycles_per_s": 250_000.0})
+    arbiter = {"arbiter_reservations_per_s": 60_000.0, "arbiter_registry_mb": 70.0}
+    monkeypatch.setattr(bench_arbiter, "figures", lambda quick: arbiter)
     monkeypatch.setattr(bench, "_demo", lambda quick: {"demo_mb_per_s": demo_rate})
     out = tmp_path / "b" / "bench.json"
     result = CliRunner().invoke(cli.main, ["bench", "--out", str(out)])

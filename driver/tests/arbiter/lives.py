@@ -2,42 +2,37 @@
 """A registry and the model beside it: every step is done to both, and they must say the same."""
 
 import errno
-from collections.abc import Callable, Sequence
-from copy import deepcopy
+from collections.abc import Callable
+from copy import copy
 from dataclasses import replace
 from random import Random
 from typing import Any
 
-from driver.arbiter.entries import ArbiterError, Entry, StaleRequest
+from driver.arbiter.entries import Entry, StaleRequest
 from driver.arbiter.ephemeral import PortPolicy, PortRange
 from driver.arbiter.registry import Registry
-from driver.tests.arbiter.model import FLOW, HOST, LISTENER, PROTOCOL, Item, Model, free_for, refuses
+from driver.tests.arbiter.model import FLOW, HOST, LISTENER, PROTOCOL, Item, Model, cover, free_for, refuses
 from driver.tests.arbiter.wishes import (
     ANY,
     PLACES,
     PORTS,
     RAW,
     REMOTES,
+    STEPS,
     TCP,
     UDP,
     Chooser,
     Dice,
+    attempt,
     one,
     random_item,
     request,
     same,
+    touches,
 )
 
 CROWDS = (4, 8, 24)  # entries beyond which lives release more: few show one rule, many show them together
 HISTORY = 12  # states kept for stale requests
-
-
-def attempt(call: Callable[[], object]) -> tuple[int, object]:
-    """(errno or 0, what came of it)"""
-    try:
-        return 0, call()
-    except ArbiterError as error:
-        return error.errno, error
 
 
 class Lives:
@@ -86,7 +81,7 @@ class Lives:
             return
         closed = [item for item in self.model.items if "LINGERING" in item.flags]
         items = closed if closed and choose.below(2) else self.model.items
-        item = deepcopy(one(choose, items))
+        item = copy(one(choose, items))
         item.flags &= {"REUSE", "DUAL"}
         item.token = 0
         if item.kind not in (HOST, PROTOCOL):
@@ -111,7 +106,12 @@ class Lives:
         ]
         if item.kind == FLOW and first.kind == LISTENER:
             item.stack = first.stack
-        elif item.kind == LISTENER and choose.below(4):
+            if first.local is not None and choose.below(2):
+                item.family, item.local, item.zone = first.family, first.local, first.zone
+                item.remote = REMOTES[first.family]
+        elif item.kind == LISTENER and first.local is not None and choose.below(2):
+            item.family, item.local, item.zone, item.flags = first.family, None, 0, frozenset({"REUSE"})
+        elif item.kind == LISTENER:
             item.flags |= first.flags & {"REUSE"}
         elif item.kind == HOST and flows and choose.below(2):
             item = replace(one(choose, flows), kind=HOST, stack=0, flags=frozenset(), token=0)
@@ -119,6 +119,35 @@ class Lives:
         reopen = item.kind == FLOW and item.proto == TCP and choose.below(2) == 0
         wish = request(item, reopen=reopen)
         self.done("beside", self.model.reserve(item, reopen), lambda: self.registry.reserve(wish))
+        self.adopt(item)
+
+    def close_and_reopen(self, choose: Chooser) -> None:
+        """A connection under a listener ends; while it lingers the peer comes again."""
+        live = [
+            e for e in self.model.items if e.kind == FLOW and e.proto == TCP and "LINGERING" not in e.flags
+        ]
+        under = [e for e in live if (by := cover(self.model.items, e)) and by.stack == e.stack]
+        if not under:
+            return
+        old = one(choose, under)
+        token, stack, now = old.token, old.stack, self.now
+        if "RESERVED" in old.flags:
+            self.done("arm", self.model.arm(token, stack, False), lambda: self.registry.arm(token, stack))
+        self.done(
+            "ESTABLISHED",
+            self.model.mark(token, stack, "ESTABLISHED"),
+            lambda: self.registry.establish(token, stack),
+        )
+        if choose.below(2):
+            self.done(
+                "offer", self.model.offer(token, stack, 0), lambda: self.registry.offer(token, stack, 0)
+            )
+        ends = self.model.release(token, stack, now, True)
+        self.done("release", ends, lambda: self.registry.release(token, stack, now))
+        item = replace(old, flags=frozenset(), token=0, until=0)
+        reopen = choose.below(4) > 0
+        wish = request(item, reopen=reopen)
+        self.done("again", self.model.reserve(item, reopen), lambda: self.registry.reserve(wish))
         self.adopt(item)
 
     def reserve_stale(self, choose: Chooser) -> None:
@@ -136,7 +165,7 @@ class Lives:
         if isinstance(result, StaleRequest):
             assert expected == result.refusal.errno and generation < self.registry.generation
             assert result.news == self.registry.changes_since(generation)
-            touched = [change for change in result.news or [] if self.touches(change.what, items, item)]
+            touched = [change for change in result.news or [] if touches(change.what, item)]
             assert touched or result.news is None
         else:
             assert error == expected
@@ -144,12 +173,6 @@ class Lives:
                 assert before, f"{wish} was possible at {generation}, refused without the news: {result}"
         self.adopt(item)
         self.check()
-
-    @staticmethod
-    def touches(what: Entry | int, then: list[Item], item: Item) -> bool:
-        if isinstance(what, int):
-            return True  # it may have come and gone since
-        return (what.proto, what.local_port) == (item.proto, item.port)
 
     def ephemeral(self, choose: Chooser) -> None:
         item = random_item(choose)
@@ -324,7 +347,8 @@ class Lives:
         assert registry.next_deadline_ns() == model.deadline()
         if registry.generation != self.at:
             self.follow(held)
-            self.history = [*self.history, (registry.generation, deepcopy(model.items))][-HISTORY:]
+            now = registry.generation, [copy(item) for item in model.items]
+            self.history = [*self.history, now][-HISTORY:]
 
     def follow(self, held: dict[int, Entry]) -> None:
         """Whoever applies the changes has what the registry has."""
@@ -356,27 +380,6 @@ class Lives:
         assert not any(left) and not records.protocols and not len(self.registry.flow_ids)
         assert not self.registry._former and not self.registry._offers and not len(self.registry._lingers)
         assert self.registry.software_now == 0
-
-
-STEPS: Sequence[tuple[str, int]] = [
-    ("reserve", 20),
-    ("reserve_again", 10),
-    ("beside", 15),
-    ("reserve_stale", 6),
-    ("ephemeral", 6),
-    ("arm", 18),
-    ("cancel", 2),
-    ("set_software", 2),
-    ("mark", 12),
-    ("rebind", 5),
-    ("release", 7),
-    ("release_stack", 1),
-    ("hand_over", 8),
-    ("take", 2),
-    ("pass_time", 4),
-    ("interface", 3),
-    ("restrict", 2),
-]
 
 
 def run(seed: int, steps: int) -> Lives:

@@ -11,6 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, rule
 
 from driver.tests.arbiter import lives
 from driver.tests.arbiter.lives import Lives
+from driver.tests.arbiter.wishes import STEPS
 
 CI_LIVES, CI_STEPS = 20, 500
 LONG_LIVES, LONG_STEPS = 260, 4_000
@@ -82,7 +83,7 @@ class RegistryLives(RuleBasedStateMachine):
         super().__init__()
         self.life = Lives(1)
 
-    @rule(name=st.sampled_from([name for name, weight in lives.STEPS for _ in range(weight)]), data=st.data())
+    @rule(name=st.sampled_from([name for name, weight in STEPS for _ in range(weight)]), data=st.data())
     def step(self, name: str, data: st.DataObject) -> None:
         getattr(self.life, name)(Drawn(data))
 

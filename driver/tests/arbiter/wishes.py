@@ -1,11 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """What random lives ask for: few addresses, few ports, so that entries meet."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, Protocol, TypeVar
 
-from driver.arbiter.entries import Entry, EntryFlag, Kind, Request
+from driver.arbiter.entries import ArbiterError, Entry, EntryFlag, Kind, Request
 from driver.tests.arbiter.model import FLOW, HOST, LISTENER, PROTOCOL, Item, Space
 
 T = TypeVar("T")
@@ -26,6 +26,28 @@ RAW = [132, 47]  # 47 is the host's from the start
 BITS = {flag.name or "": int(flag) for flag in EntryFlag}
 
 
+STEPS: Sequence[tuple[str, int]] = [
+    ("reserve", 20),
+    ("reserve_again", 10),
+    ("beside", 15),
+    ("close_and_reopen", 3),
+    ("reserve_stale", 6),
+    ("ephemeral", 6),
+    ("arm", 18),
+    ("cancel", 2),
+    ("set_software", 2),
+    ("mark", 12),
+    ("rebind", 5),
+    ("release", 7),
+    ("release_stack", 1),
+    ("hand_over", 8),
+    ("take", 2),
+    ("pass_time", 4),
+    ("interface", 3),
+    ("restrict", 2),
+]
+
+
 class Chooser(Protocol):
     """Where a step's choices come from."""
 
@@ -41,6 +63,14 @@ class Dice:
 
 def one(choose: Chooser, of: Sequence[T]) -> T:
     return of[choose.below(len(of))]
+
+
+def attempt(call: Callable[[], object]) -> tuple[int, object]:
+    """(errno or 0, what came of it)"""
+    try:
+        return 0, call()
+    except ArbiterError as error:
+        return error.errno, error
 
 
 def random_item(choose: Chooser) -> Item:
@@ -81,3 +111,8 @@ def same(entry: Entry, item: Item, flags: frozenset[str]) -> bool:
         and int(entry.flags) == sum(BITS[name] for name in flags)
         and (entry.flow_id != 0) == (entry.stack != 0)
     )
+
+
+def touches(what: Entry | int, item: Item) -> bool:
+    """Whether a change can be news for who wants an item; a token that went may have come and gone since."""
+    return isinstance(what, int) or (what.proto, what.local_port) == (item.proto, item.port)

@@ -144,6 +144,8 @@ class Lives:
             )
         ends = self.model.release(token, stack, now, True)
         self.done("release", ends, lambda: self.registry.release(token, stack, now))
+        if choose.below(2):
+            self.take(choose, token, 0)  # an offer ends with the release
         item = replace(old, flags=frozenset(), token=0, until=0)
         reopen = choose.below(4) > 0
         wish = request(item, reopen=reopen)

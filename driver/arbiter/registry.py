@@ -253,9 +253,12 @@ class Registry(Handover):
 
     def _forget(self, entry: Entry) -> None:
         """The end of an entry, wherever it is noted."""
-        self._lingers.stop(entry.token)
-        self._settle(entry.token)
-        self._withdraw_offer(entry.token)
+        if int(entry.flags) & LINGERING:
+            self._lingers.stop(entry.token)
+        if self._former:
+            self._settle(entry.token)
+        if self._offers:
+            self._withdraw_offer(entry.token)
         self._store.drop(entry)
 
     def next_deadline_ns(self) -> int | None:

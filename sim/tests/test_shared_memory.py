@@ -168,6 +168,53 @@ def test_a_stack_in_another_process_takes_up_changes_while_it_runs(shared: Share
     assert process.returncode == 0
 
 
+READ_MANY = """
+import sys
+from driver.arbiter.host_view import HostView
+from driver.arbiter.locked import NotConsistent
+from sim.shared_memory import map_read_only
+view = HostView(map_read_only(fd))
+good = torn = busy = 0
+values = set()
+print("ready", flush=True)
+while good < 20_000 or len(values) < 300:
+    try:
+        now = view.parameters().value
+    except NotConsistent:
+        busy += 1
+        continue
+    good += 1
+    torn += now["tcp_recv_buffer_bytes"] * 2 != now["tcp_recv_buffer_max_bytes"]
+    values.add(now["tcp_recv_buffer_bytes"])
+print(torn, len(values), flush=True)
+"""
+
+
+def test_parameters_that_change_together_are_never_seen_apart(shared: SharedMemory) -> None:
+    page = HostPage(shared.memory, HOST_SHAPE)
+    page.set_parameters({"tcp_recv_buffer_bytes": 10_000, "tcp_recv_buffer_max_bytes": 20_000})
+    fd = shared.open_reader()
+    process = subprocess.Popen(
+        [sys.executable, "-c", f"fd = {fd}\n{READ_MANY}"],
+        pass_fds=(fd,),
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    os.close(fd)
+    assert process.stdout is not None
+    try:
+        assert process.stdout.readline() == "ready\n"
+        size = 10_000
+        while process.poll() is None:
+            size = size + 1 if size < 1 << 28 else 10_000
+            page.set_parameters({"tcp_recv_buffer_bytes": size, "tcp_recv_buffer_max_bytes": 2 * size})
+    finally:
+        text, _ = process.communicate(timeout=60)
+    torn, values = map(int, text.split())
+    assert torn == 0 and values >= 300
+
+
 def test_registry_and_advice_reach_another_process() -> None:
     sizes = size_bytes(100), STACK_SHAPE.size_bytes
     with SharedMemory("registry", sizes[0]) as registry, SharedMemory("stack", sizes[1]) as own:

@@ -47,9 +47,10 @@ FREE = bytes(BODY.size)
 # What conflict rules may look at; the other flags do not part entries into classes.
 CLASS_FLAGS = int(EntryFlag.REUSE | EntryFlag.DUAL | EntryFlag.UNBOUND | EntryFlag.LINGERING)
 
+ALL_FLAGS = sum(EntryFlag)
 KINDS: Sequence[Kind] = tuple(Kind)
-FLAG_CLASS: Sequence[int] = tuple(value & CLASS_FLAGS for value in range(sum(EntryFlag) + 1))  # by flags
-FLAGS: Sequence[EntryFlag] = tuple(EntryFlag(value) for value in range(sum(EntryFlag) + 1))
+FLAG_CLASS: Sequence[int] = tuple(value & CLASS_FLAGS for value in range(ALL_FLAGS + 1))  # by flags
+FLAGS: Sequence[EntryFlag] = tuple(EntryFlag(value) for value in range(ALL_FLAGS + 1))
 
 
 def size_bytes(capacity: int) -> int:
@@ -108,8 +109,8 @@ def decode(body: bytes) -> Entry | None:
      family, present) = BODY.unpack(body)  # fmt: skip
     if not present & HAS_ENTRY:
         return None
-    if kind >= len(KINDS) or flags >= len(FLAGS) or family not in (4, 6):
-        raise ValueError(f"not an entry: {kind=} {flags=:#x} {family=}")
+    if kind >= len(KINDS) or family not in (4, 6):
+        raise ValueError(f"not an entry: {kind=} {family=}")
     return Entry(
         token,
         stack,
@@ -120,7 +121,7 @@ def decode(body: bytes) -> Entry | None:
         local_port,
         int.from_bytes(remote, "little") if present & HAS_REMOTE else None,
         remote_port,
-        FLAGS[flags],
+        FLAGS[flags & ALL_FLAGS],  # a later version may have more
         flow_id,
         generation,
         zone,

@@ -60,8 +60,8 @@ def test_every_entry_survives_the_page(entry: Entry) -> None:
 def test_bytes_of_an_entry_are_as_documented() -> None:
     raw = encode(plain(0x0102, 0x1234, 3, flags=EntryFlag.LINGERING, flow_id=0xABCD, generation=0x99, zone=7))
     assert raw.hex(" ", 8) == (
-        "0201000000000000 9900000000000000 0100000a00000000 0000000000000000 0200000a00000000 0000000000000000 "
-        "cdab000003000000 0700000034128813 0800020604070000"
+        "0201000000000000 9900000000000000 0100000a00000000 0000000000000000 0200000a00000000 "
+        "0000000000000000 cdab000003000000 0700000034128813 0800020604070000"
     )
     raw = raw[:64] + b"\x08\x80" + raw[66:]  # a flag of a later version
     entry = decode(raw)

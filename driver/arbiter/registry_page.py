@@ -107,11 +107,17 @@ class RegistryPage:
         self._words[W_GENERATION] = generation
 
     def follow(self, source: "Source") -> int:
-        """Publish all that the registry changed since the page was renewed; how many changes."""
+        """Publish all that the registry changed since the page was renewed; how many changes.
+
+        Of changes of one entry in a row (reserved, then armed) the last is enough.
+        """
         changes = source.changes_since(self.generation)
         if changes is None:
             return self._resync(source)
-        for generation, what in changes:
+        last = len(changes) - 1
+        for place, (generation, what) in enumerate(changes):
+            if place < last and _token(changes[place + 1][1]) == _token(what):
+                continue
             if isinstance(what, Entry):
                 self.put(what)
             else:
@@ -277,6 +283,10 @@ class RegistryPage:
 
     def _publish_links(self, slot: int) -> None:
         self._words[FIRST_LINKS + slot * SLOT_WORDS] = self._class[slot] << 32 | self._same[slot]
+
+
+def _token(what: Entry | int) -> int:
+    return what.token if isinstance(what, Entry) else what
 
 
 def class_of(entry: Entry) -> ClassKey:

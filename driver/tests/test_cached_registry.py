@@ -152,6 +152,26 @@ def test_page_follows_a_registry_by_its_log_or_by_comparing_all(log: int) -> Non
         assert page.follow(source) == 0
 
 
+def test_of_changes_in_a_row_the_last_is_published() -> None:
+    source = Source(100)
+    page, view = pair()
+    for what in (
+        plain(1, 80),
+        plain(1, 80, flow_id=8),
+        plain(2, 80),
+        plain(1, 80, flow_id=9),
+        1,
+        plain(3, 80),
+    ):
+        source.change(what)
+    generations: list[int] = []
+    page.set_generation, plainly = generations.append, page.set_generation  # type: ignore[method-assign,assignment]
+    assert page.follow(source) == 6
+    assert generations == [2, 3, 5, 6]
+    plainly(6)
+    assert set(view.snapshot().entries) == set(source.now.values())
+
+
 def test_while_everything_is_compared_the_generation_stays_behind() -> None:
     source = Source(2)
     page, view = pair(50)

@@ -220,7 +220,7 @@ class TcpSocket:
         elif option is Option.KEEPALIVE:
             conn.keep_on = bool(value)
             on = conn.keep_on and conn.state >= State.ESTABLISHED
-            conn.keep_ns = self.stack.now_ns + conn.keep_idle_ns if on else NEVER_NS
+            conn.keep_ns = self.stack.now_ns + conn.idle_limit_ns if on else NEVER_NS
         self.stack.tcp.timers.schedule(conn)
 
     def _require(self) -> Connection:

@@ -5,6 +5,7 @@ from .config import NEVER_NS, Rng, StackConfig
 from .drops import Drop
 from .endpoint import Endpoint, ReadyList
 from .errors import ClockError
+from .host_info import HostFollower, HostInfo
 from .icmp import IcmpLayer
 from .ip import IpLayer
 from .stats import Stats
@@ -27,7 +28,8 @@ class Stack:
     Drop.
     """
 
-    def __init__(self, config: StackConfig, rng: Rng) -> None:
+    def __init__(self, config: StackConfig, rng: Rng, host_info: HostInfo | None = None) -> None:
+        """With `host_info` the TCP part of the configuration follows the host's parameters."""
         self.config = config
         self.stats = Stats()
         self.ready = ReadyList()
@@ -35,16 +37,21 @@ class Stack:
         self.icmp = IcmpLayer(self.ip)
         self.udp = UdpLayer(self.ip, self.icmp, self.ready, config.tcp.ephemeral_ports, rng)
         self.tcp = TcpLayer(self.ip, self.icmp, self.ready, config.tcp, self.stats, rng)
+        self.host = None if host_info is None else HostFollower(self, host_info)
+        if self.host is not None:
+            self.host.poll(0)
 
     @property
     def now_ns(self) -> int:
         return self.ip.now_ns
 
     def advance(self, now_ns: int) -> None:
-        """Tell the time without doing anything; ClockError if it ran backwards."""
+        """Tell the time, and do no more than follow the host's parameters; ClockError if it ran backwards."""
         if now_ns < self.ip.now_ns:
             raise ClockError(f"{now_ns} after {self.ip.now_ns}")
         self.ip.now_ns = now_ns
+        if self.host is not None:
+            self.host.poll(now_ns)
 
     def on_frames(self, frames: list[bytes], now_ns: int) -> None:
         """Receive Ethernet frames without FCS, in order of arrival."""

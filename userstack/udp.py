@@ -53,14 +53,15 @@ class UdpLayer:
     def __init__(
         self, ip: IpLayer, icmp_layer: IcmpLayer, ready: ReadyList, ports: tuple[int, int], rng: Rng
     ) -> None:
-        self._ip, self._icmp, self._ready, self._range, self._rng = ip, icmp_layer, ready, ports, rng
+        self._ip, self._icmp, self._ready, self._rng = ip, icmp_layer, ready, rng
+        self.ports = ports  # ephemeral, both ends included
         self._bound: dict[int, UdpEndpoint] = {}
         icmp_layer.sinks[ipv4.UDP] = self
 
     def bind(self, port: int) -> UdpEndpoint:
         """Take a port, or an ephemeral one for 0."""
         if port == 0:
-            first, last = self._range
+            first, last = self.ports
             size = last - first + 1
             start = self._rng.getrandbits(32)
             free = (p for p in ((start + i) % size + first for i in range(size)) if p not in self._bound)

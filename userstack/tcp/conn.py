@@ -107,7 +107,7 @@ class Connection(Endpoint):
     retry_since_ns: int = 0
     persist_shift: int = 0
     keep_on: bool = False
-    keep_idle_ns: int = 0
+    keep_idle_ns: int = 0  # what the program chose; 0 = the layer's
     keep_sent: int = 0
     last_heard_ns: int = 0
     syn_lost: bool = False
@@ -125,6 +125,11 @@ class Connection(Endpoint):
     @property
     def alive(self) -> bool:
         return self.state is not State.CLOSED
+
+    @property
+    def idle_limit_ns(self) -> int:
+        """How long nothing may be heard before keepalive asks."""
+        return self.keep_idle_ns or self.layer.config.keepalive_idle_ns
 
     @property
     def send_room(self) -> int:

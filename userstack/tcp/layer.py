@@ -119,7 +119,6 @@ class TcpLayer:
             key=remote_ip << 32 | remote_port << 16 | local_port,
             send_limit=config.send_buffer_bytes,
             recv_limit=config.recv_buffer_bytes,
-            keep_idle_ns=config.keepalive_idle_ns,
             rtt=RttEstimator.from_config(config),
             cc=Congestion.initial(536, config.initial_window_segments),
         )

@@ -126,7 +126,7 @@ def establish(conn: Connection) -> None:
     conn.cc.recover_valid = False
     conn.last_sent_ns = layer.ip.now_ns
     if conn.keep_on:
-        conn.keep_ns = layer.ip.now_ns + conn.keep_idle_ns
+        conn.keep_ns = layer.ip.now_ns + conn.idle_limit_ns
     listener = conn.listener
     if listener is None:
         layer.ready.wake(conn)

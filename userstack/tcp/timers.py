@@ -67,7 +67,7 @@ def fire(conn: Connection, now_ns: int) -> None:
 def _on_keepalive(conn: Connection, now_ns: int) -> None:
     """RFC 9293 section 3.8.4: an old sequence number provokes an ACK from a peer that still knows us."""
     config = conn.layer.config
-    idle_until_ns = conn.last_heard_ns + conn.keep_idle_ns
+    idle_until_ns = conn.last_heard_ns + conn.idle_limit_ns
     if conn.state < State.ESTABLISHED or (not conn.keep_sent and now_ns < idle_until_ns):
         conn.keep_ns = max(idle_until_ns, now_ns + config.keepalive_interval_ns)
     elif conn.keep_sent >= config.keepalive_probes:

@@ -31,6 +31,7 @@ class NicConfig:
     """How to bring the NIC up. Offloads are off unless asked for; what is asked for must be offered."""
 
     queue_pairs: int = 1
+    channel_pairs: int = 0  # further pairs that others will use (driver.channel): their vectors are enabled
     tx_ring_slots: int = 256
     rx_ring_slots: int = 256
     buffer_bytes: int = 2048  # header included; longer frames take a chain, received ones only if mergeable

@@ -94,17 +94,16 @@ class TupeloNic:
 
     async def _identify(self, config: NicConfig) -> Identity:
         identity = await self.device.identify()
-        if config.queue_pairs > identity.queue_pairs:
-            raise UsageError(
-                f"start: {config.queue_pairs} queue pairs, the device has {identity.queue_pairs}"
-            )
+        if (asked := config.queue_pairs + config.channel_pairs) > identity.queue_pairs:
+            raise UsageError(f"start: {asked} queue pairs, the device has {identity.queue_pairs}")
         return identity
 
     async def _set_up(self, run: _Running) -> None:
         """Step 7 of the initialisation: vectors, then the virtqueues of each pair, receive first."""
         config = run.config
         queues = range(2 * config.queue_pairs)
-        vectors = [CONFIG_VECTOR, *(queue_vector(index) for index in queues)]
+        with_channels = range(2 * (config.queue_pairs + config.channel_pairs))
+        vectors = [CONFIG_VECTOR, *(queue_vector(index) for index in with_channels)]
         run.msix = await self.device.enable_msix(run.identity.vectors, vectors)
         for index in queues:
             name = queue_name(index)

@@ -24,7 +24,7 @@ class BufferPool:
     def __init__(self, bus: Bus, count: int, buffer_bytes: int, *, name: str = "pool") -> None:
         if count < 1 or buffer_bytes < 1:
             raise UsageError(f"{name}: {count} buffers of {buffer_bytes} bytes")
-        stride = -(-buffer_bytes // ALIGN_BYTES) * ALIGN_BYTES
+        stride = self.stride_of(buffer_bytes)
         self.name = name
         self.count = count
         self.buffer_bytes = buffer_bytes
@@ -37,6 +37,11 @@ class BufferPool:
         self._free: BufArray = np.arange(count, dtype=np.uint32)[::-1].copy()  # a stack
         self._top = count
         self._out: npt.NDArray[np.bool_] = np.zeros(count, np.bool_)
+
+    @staticmethod
+    def stride_of(buffer_bytes: int) -> int:
+        """Bytes from one buffer to the next."""
+        return -(-buffer_bytes // ALIGN_BYTES) * ALIGN_BYTES
 
     @property
     def free_count(self) -> int:

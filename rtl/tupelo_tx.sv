@@ -95,6 +95,7 @@ module tupelo_tx
   wire walk_busy, begin_p;
 
   wire pick_valid, charge;
+  wire [QidxW-1:0] fate_queue = fate_o.vq[QidxW-1:0];
   wire [QidxW-1:0] pick, charge_queue;
   wire [16:0] charge_bytes;
 
@@ -113,6 +114,9 @@ module tupelo_tx
       .charge_i      (charge),
       .charge_queue_i(charge_queue),
       .charge_bytes_i(charge_bytes),
+      .more_i        (fate_valid && fate_o.repeated != '0),
+      .more_queue_i  (fate_queue),
+      .more_bytes_i  (fate_o.repeated),
       .waiting_o     (waiting_o)
   );
 
@@ -317,7 +321,6 @@ module tupelo_tx
   logic [7:0] begun_mem[QUEUES];
   logic [7:0] ended_mem[QUEUES];
   logic [8:0] inside_q;
-  wire [QidxW-1:0] fate_queue = fate_o.vq[QidxW-1:0];
 
   assign reset_drops_o = dev_rst ? inside_q - 9'(fate_valid) : 9'd0;
   assign busy_o = walk_busy || begun_mem[busy_queue_i] != ended_mem[busy_queue_i] || comp_valid;

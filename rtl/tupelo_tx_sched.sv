@@ -5,10 +5,12 @@
 //   charged when its length is known (the surplus form of deficit round robin), so debts and what is left carry over
 //   and long-term shares are exact. What is left is kept up to one turn's worth. Each class keeps its own turn: chains
 //   of the high class do not disturb the shares of the low one. One chain a cycle within a turn; a turn's change takes
-//   one cycle, also that of the charge; a queue that owes n turns waits n cycles when it is alone.
+//   one cycle, also that of the charge; a queue that owes n turns waits n cycles when it is alone. What a chain sends
+//   beyond its length (headers of segments) is charged once that is known, within two cycles of more_i.
+//   A dropped chain stays charged: it has taken as much of the memory's and the NIC's time as one that is sent.
 // Clock/reset: clk; rst clears deficits and fills buckets (datapath), cfg_rst also the settings; both synchronous.
 // Contract: take_i only with pick_valid_o; the charge of a chain comes before the next take, or with its own take.
-//   rst is given along with cfg_rst.
+//   more_i at most every third cycle. rst is given along with cfg_rst.
 // Spec: docs/registers.md, block `sched`.
 // How: a bucket counts in 1/256 byte, may go below 0, and is filled every 128 cycles; its memory serves one queue a
 //   cycle, charges first. A full bucket is a bit and not a number.
@@ -32,12 +34,17 @@ module tupelo_tx_sched
     input  wire               charge_i,
     input  wire  [ QidxW-1:0] charge_queue_i,
     input  wire  [      16:0] charge_bytes_i,
+    input  wire               more_i,          // a chain that was charged has sent more than its length
+    input  wire  [ QidxW-1:0] more_queue_i,
+    input  wire  [      23:0] more_bytes_i,
     output wire               waiting_o        // a bucket is not full: time must go on
 );
   localparam integer Pairs = QUEUES / 2;
   localparam integer PairW = Pairs > 1 ? $clog2(Pairs) : 1;
   localparam integer Slots = Pairs > 1 ? Pairs : 2;
-  localparam integer DeficitW = 26;  // signed bytes: two quanta of the largest weight, a debt of the longest chain
+  // Signed bytes: two quanta of the largest weight; a debt of the longest chain, and of 128 bytes of headers for each
+  // byte of it inside the NIC, of which there are less than 180,000 (two such chains, slots, buffer).
+  localparam integer DeficitW = 26;
   localparam integer TokenW = 42;  // signed 1/256 bytes
   localparam integer FillShift = 7;  // cycles between two fillings
   localparam integer BlockBits = 8;
@@ -106,6 +113,20 @@ module tupelo_tx_sched
     end
   end
 
+  // ---- what went out beyond a chain's length waits for a cycle without a charge
+  logic more_q;
+  logic [PairW-1:0] more_pair_q;
+  logic [23:0] more_bytes_q;
+  wire more = more_q && !charge_i;
+
+  always_ff @(posedge clk) begin
+    more_q <= (more_i || (more_q && !more)) && !rst;
+    if (more_i) begin
+      more_pair_q  <= PairW'(more_queue_i >> 1);
+      more_bytes_q <= more_bytes_i;
+    end
+  end
+
   // ---- token buckets
   token_t token_mem[Pairs];
   logic [Pairs-1:0] full_q, empty_q;
@@ -114,11 +135,13 @@ module tupelo_tx_sched
   logic [PairW-1:0] fill_q;
 
   wire [PairW-1:0] charge_pair = PairW'(charge_queue_i >> 1);
-  wire spend = charge_i && limited_q[charge_pair];
+  wire [PairW-1:0] spend_pair = charge_i ? charge_pair : more_pair_q;
+  wire [23:0] spend_bytes = charge_i ? 24'(charge_bytes_i) : more_bytes_q;
+  wire spend = (charge_i || more) && limited_q[spend_pair];
   wire fill = rounds_q != '0 && !spend;
   wire fill_ends = fill && fill_q == PairW'(Pairs - 1);
   wire bucket_valid = spend || fill && limited_q[fill_q] && !full_q[fill_q];
-  wire [PairW-1:0] bucket = spend ? charge_pair : fill_q;
+  wire [PairW-1:0] bucket = spend ? spend_pair : fill_q;
   wire [31:0] bucket_burst = burst_set_q[bucket] ? burst_mem[bucket] : RESET_SCHED_BURST;
   token_t most, tokens;
   always_comb begin
@@ -127,7 +150,7 @@ module tupelo_tx_sched
     if (bucket_valid) begin
       most   = token_t'({2'b00, bucket_burst, 8'd0});
       tokens = full_q[bucket] ? most : token_mem[bucket];
-      if (spend) tokens = tokens - token_t'({17'd0, charge_bytes_i, 8'd0});
+      if (spend) tokens = tokens - token_t'({10'd0, spend_bytes, 8'd0});
       else tokens = tokens + token_t'({9'd0, rate_mem[bucket], 1'b0});  // rate / 16 bytes are for 1,024 cycles
     end
   end
@@ -180,7 +203,7 @@ module tupelo_tx_sched
       .idx_o  (next)
   );
 
-  assign pick_valid_o = class_ready[cur] && left_q[high] > 0;
+  assign pick_valid_o = class_ready[cur] && left_q[high] > 0 && !more_q;
   assign pick_o       = QidxW'({cur, 1'b1});
 
   wire charged = take_i ? high : owner_q;  // the class that is charged
@@ -188,17 +211,25 @@ module tupelo_tx_sched
   assign paid = charge_i ? left_q[charged] - deficit_t'({1'b0, charge_bytes_i}) : left_q[charged];
   deficit_t left;  // of the class that goes, after the charge
   assign left = charge_i && charged == high ? paid : left_q[high];
-  wire settled = !take_i && (!owing_q || charge_i || owner_q != high);
+  wire settled = !take_i && !more && (!owing_q || charge_i || owner_q != high);
   wire change = settled && next_valid && !(class_ready[cur] && left > 0);
   wire [15:0] next_weight = weight_set_q[next] ? weight_mem[next] : RESET_SCHED_WEIGHT[15:0];
 
-  deficit_t quantum, carried;
+  // The memory of deficits is read for the next turn or for what went out beyond, and written likewise.
+  wire more_class = high_q[more_pair_q];
+  wire more_in_turn = cur_q[more_class] == more_pair_q;
+  wire [PairW-1:0] stored_pair = more ? more_pair_q : next;
+  deficit_t quantum, carried, stored, lowered;
   always_comb begin
     quantum = '0;
     carried = '0;
+    stored  = '0;
+    lowered = '0;
+    if (more || change) stored = known_q[stored_pair] ? deficit_mem[stored_pair] : '0;
+    if (more) lowered = (more_in_turn ? left_q[more_class] : stored) - deficit_t'({2'b00, more_bytes_q});
     if (change) begin
       quantum = deficit_t'({1'b0, next_weight, 6'd0});
-      carried = next == cur ? left : known_q[next] ? deficit_mem[next] : '0;
+      carried = next == cur ? left : stored;
       if (carried > quantum) carried = quantum;
     end
   end
@@ -211,8 +242,11 @@ module tupelo_tx_sched
     if (change) begin
       cur_q[high]      <= next;
       left_q[high]     <= carried + quantum;
-      deficit_mem[cur] <= left;
-      known_q[cur]     <= 1'b1;
+    end
+    if (more && more_in_turn) left_q[more_class] <= lowered;
+    if (change || (more && !more_in_turn)) begin
+      deficit_mem[more ? more_pair_q : cur] <= more ? lowered : left;
+      known_q[more ? more_pair_q : cur]     <= 1'b1;
     end
     if (rst) begin
       cur_q   <= '0;
@@ -228,8 +262,9 @@ module tupelo_tx_sched
       $fatal(1, "%m charge: queue %0d is charged in the turn of another at %0t", charge_queue_i, $time);
     if (!rst && take_i && (!pick_valid_o || owing_q))
       $fatal(1, "%m take: nothing to take, or the chain before is not charged at %0t", $time);
+    if (!rst && more_i && more_q && !more) $fatal(1, "%m lost: more than one chain sent more at %0t", $time);
   end
 `endif
-  wire unused = &{1'b0, bus_i.wr_addr[1:0], bus_i.rd_addr[1:0], charge_queue_i[0], select_q};
+  wire unused = &{1'b0, bus_i.wr_addr[1:0], bus_i.rd_addr[1:0], charge_queue_i[0], more_queue_i[0], select_q};
 endmodule
 `default_nettype wire

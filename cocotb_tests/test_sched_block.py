@@ -336,8 +336,8 @@ async def rates_of_all_queues_at_once(dut: Any) -> None:
 
 
 @cocotb.test(**TIMEOUT)
-async def every_second_cycle_a_chain(dut: Any) -> None:
-    """One chain in 2 cycles at least: one queue, several, the smallest weight, chains of two descriptors."""
+async def a_chain_costs_its_descriptors_and_a_turn_one_cycle(dut: Any) -> None:
+    """No cycle is lost but one a turn: one queue, several, the smallest weight, chains of two descriptors."""
     bench = await started(dut)
     for pairs in ([0], [bench.pairs - 1], list(range(min(4, bench.pairs)))):
         for weight in (1, 32):
@@ -346,9 +346,10 @@ async def every_second_cycle_a_chain(dut: Any) -> None:
             for steps in (0, 1):
                 bench.clear()
                 await bench.run(2000, pairs, lambda _: 60, lambda steps=steps: steps)  # type: ignore[misc]
-                assert len(bench.takes) >= 995, f"{len(bench.takes)} chains: {pairs} {weight} {steps}"
-                if weight == 32 and not steps:
-                    assert len(bench.takes) >= 1900, "a turn costs more than a cycle"
+                least = 2000 / (1 + steps + 60 / (64 * weight))
+                assert len(bench.takes) >= 0.99 * least, (
+                    f"{len(bench.takes)} chains: {pairs} {weight} {steps}"
+                )
             seen = {pair for _, pair in bench.takes}
             assert seen == set(pairs)
 

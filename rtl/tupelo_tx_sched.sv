@@ -4,10 +4,11 @@
 // Guarantees: a queue's turn gives it weight * 64 bytes; it is served while its deficit is above 0, and each chain is
 //   charged when its length is known (the surplus form of deficit round robin), so debts and what is left carry over
 //   and long-term shares are exact. What is left is kept up to one turn's worth. Each class keeps its own turn: chains
-//   of the high class do not disturb the shares of the low one. One chain a cycle within a turn; a turn's change takes
-//   one cycle, also that of the charge; a queue that owes n turns waits n cycles when it is alone. What a chain sends
-//   beyond its length (headers of segments) is charged once that is known, within two cycles of more_i.
-//   A dropped chain stays charged: it has taken as much of the memory's and the NIC's time as one that is sent.
+//   of the high class do not disturb the shares of the low one. What a chain sends beyond its length (headers of
+//   segments) is charged once that is known. A dropped chain stays charged: it has taken as much of the memory's and
+//   the NIC's time as one that is sent.
+//   One chain a cycle within a turn, of a limited queue every other; the first pick of a new turn comes two cycles
+//   after the charge that ended the old one; a queue that owes n turns waits n cycles when it is alone.
 // Clock/reset: clk; rst clears deficits and fills buckets (datapath), cfg_rst also the settings; both synchronous.
 // Contract: take_i only with pick_valid_o; the charge of a chain comes before the next take, or with its own take.
 //   more_i at most every third cycle. rst is given along with cfg_rst.
@@ -30,6 +31,7 @@ module tupelo_tx_sched
     input  wire  [QUEUES-1:0] ready_i,         // a whole chain is cached; only transmit (odd) queues count
     output wire               pick_valid_o,
     output wire  [ QidxW-1:0] pick_o,
+    output wire  [ QidxW-1:0] show_o,          // what will be the pick in the next cycle, as far as is known
     input  wire               take_i,          // the pick is begun
     input  wire               charge_i,
     input  wire  [ QidxW-1:0] charge_queue_i,
@@ -113,13 +115,21 @@ module tupelo_tx_sched
     end
   end
 
-  // ---- what went out beyond a chain's length waits for a cycle without a charge
+  // ---- charges; what went out beyond a chain's length waits for a cycle without another
+  logic charge_q;
+  logic [PairW-1:0] charge_pair_q;
+  logic [16:0] charge_bytes_q;
   logic more_q;
   logic [PairW-1:0] more_pair_q;
   logic [23:0] more_bytes_q;
-  wire more = more_q && !charge_i;
+  wire more = more_q && !charge_q;
 
   always_ff @(posedge clk) begin
+    charge_q <= charge_i && !rst;
+    if (charge_i) begin
+      charge_pair_q  <= PairW'(charge_queue_i >> 1);
+      charge_bytes_q <= charge_bytes_i;
+    end
     more_q <= (more_i || (more_q && !more)) && !rst;
     if (more_i) begin
       more_pair_q  <= PairW'(more_queue_i >> 1);
@@ -134,10 +144,9 @@ module tupelo_tx_sched
   logic [3:0] rounds_q;  // fillings of all buckets that are due
   logic [PairW-1:0] fill_q;
 
-  wire [PairW-1:0] charge_pair = PairW'(charge_queue_i >> 1);
-  wire [PairW-1:0] spend_pair = charge_i ? charge_pair : more_pair_q;
-  wire [23:0] spend_bytes = charge_i ? 24'(charge_bytes_i) : more_bytes_q;
-  wire spend = (charge_i || more) && limited_q[spend_pair];
+  wire [PairW-1:0] spend_pair = charge_q ? charge_pair_q : more_pair_q;
+  wire [23:0] spend_bytes = charge_q ? 24'(charge_bytes_q) : more_bytes_q;
+  wire spend = (charge_q || more) && limited_q[spend_pair];
   wire fill = rounds_q != '0 && !spend;
   wire fill_ends = fill && fill_q == PairW'(Pairs - 1);
   wire bucket_valid = spend || fill && limited_q[fill_q] && !full_q[fill_q];
@@ -192,33 +201,48 @@ module tupelo_tx_sched
   wire high = (ready & high_q) != '0;  // the class that goes
   wire [Pairs-1:0] class_ready = ready & (high ? high_q : ~high_q);
   wire [PairW-1:0] cur = cur_q[high];
-  wire next_valid;
-  wire [PairW-1:0] next;
+
+  deficit_t left;  // of the class that goes, after the charge
+  deficit_t paid;
+  assign paid = left_q[owner_q] - (charge_q ? deficit_t'({1'b0, charge_bytes_q}) : '0);
+  assign left = owner_q == high ? paid : left_q[high];
+  wire goes_on = class_ready[cur] && left > 0;
+
+  // Who is next was found a cycle before; so was who comes behind that one.
+  logic next_valid_q, next_class_q;
+  logic [PairW-1:0] next_q;
+  wire found_valid, behind_valid;
+  wire [PairW-1:0] found, behind;
+  wire change = next_valid_q && next_class_q == high && class_ready[next_q] && !goes_on && !more
+      && !(owing_q && owner_q == high);
   tupelo_rr_pick #(
       .N(Slots)
-  ) u_pick (
+  ) u_next (
       .req_i  (Slots'(class_ready)),
       .last_i (cur),
-      .valid_o(next_valid),
-      .idx_o  (next)
+      .valid_o(found_valid),
+      .idx_o  (found)
+  );
+  tupelo_rr_pick #(
+      .N(Slots)
+  ) u_behind (
+      .req_i  (Slots'(class_ready)),
+      .last_i (next_q),
+      .valid_o(behind_valid),
+      .idx_o  (behind)
   );
 
-  assign pick_valid_o = class_ready[cur] && left_q[high] > 0 && !more_q;
+  // A bucket that may just become empty is looked at before the next chain.
+  assign pick_valid_o = goes_on && !more_q && !(charge_q && limited_q[charge_pair_q]);
   assign pick_o       = QidxW'({cur, 1'b1});
+  assign show_o       = QidxW'({change ? next_q : cur, 1'b1});
 
-  wire charged = take_i ? high : owner_q;  // the class that is charged
-  deficit_t paid;
-  assign paid = charge_i ? left_q[charged] - deficit_t'({1'b0, charge_bytes_i}) : left_q[charged];
-  deficit_t left;  // of the class that goes, after the charge
-  assign left = charge_i && charged == high ? paid : left_q[high];
-  wire settled = !take_i && !more && (!owing_q || charge_i || owner_q != high);
-  wire change = settled && next_valid && !(class_ready[cur] && left > 0);
-  wire [15:0] next_weight = weight_set_q[next] ? weight_mem[next] : RESET_SCHED_WEIGHT[15:0];
+  wire [15:0] next_weight = weight_set_q[next_q] ? weight_mem[next_q] : RESET_SCHED_WEIGHT[15:0];
 
   // The memory of deficits is read for the next turn or for what went out beyond, and written likewise.
   wire more_class = high_q[more_pair_q];
   wire more_in_turn = cur_q[more_class] == more_pair_q;
-  wire [PairW-1:0] stored_pair = more ? more_pair_q : next;
+  wire [PairW-1:0] stored_pair = more ? more_pair_q : next_q;
   deficit_t quantum, carried, stored, lowered;
   always_comb begin
     quantum = '0;
@@ -229,42 +253,47 @@ module tupelo_tx_sched
     if (more) lowered = (more_in_turn ? left_q[more_class] : stored) - deficit_t'({2'b00, more_bytes_q});
     if (change) begin
       quantum = deficit_t'({1'b0, next_weight, 6'd0});
-      carried = next == cur ? left : stored;
+      carried = next_q == cur ? left : stored;
       if (carried > quantum) carried = quantum;
     end
   end
 
   always_ff @(posedge clk) begin
-    if (charge_i) left_q[charged] <= paid;
+    next_valid_q <= found_valid;
+    next_class_q <= high;
+    next_q       <= change ? behind : found;
     if (charge_i) owing_q <= 1'b0;
     else if (take_i) owing_q <= 1'b1;
     if (take_i) owner_q <= high;
+    if (charge_q) left_q[owner_q] <= paid;
     if (change) begin
-      cur_q[high]      <= next;
-      left_q[high]     <= carried + quantum;
+      cur_q[high]  <= next_q;
+      left_q[high] <= carried + quantum;
     end
     if (more && more_in_turn) left_q[more_class] <= lowered;
-    if (change || (more && !more_in_turn)) begin
+    if ((change && high_q[cur] == high) || (more && !more_in_turn)) begin  // who has changed its class begins anew
       deficit_mem[more ? more_pair_q : cur] <= more ? lowered : left;
       known_q[more ? more_pair_q : cur]     <= 1'b1;
     end
     if (rst) begin
-      cur_q   <= '0;
-      left_q  <= '0;
-      owing_q <= 1'b0;
-      known_q <= '0;
+      cur_q        <= '0;
+      left_q       <= '0;
+      owing_q      <= 1'b0;
+      known_q      <= '0;
+      next_valid_q <= 1'b0;
     end
   end
 
 `ifdef TUPELO_CHECKS
   always @(posedge clk) begin
-    if (!rst && charge_i && !take_i && charge_pair != cur_q[owner_q])
-      $fatal(1, "%m charge: queue %0d is charged in the turn of another at %0t", charge_queue_i, $time);
+    if (!rst && charge_q && charge_pair_q != cur_q[owner_q])
+      $fatal(1, "%m charge: pair %0d is charged in the turn of another at %0t", charge_pair_q, $time);
     if (!rst && take_i && (!pick_valid_o || owing_q))
       $fatal(1, "%m take: nothing to take, or the chain before is not charged at %0t", $time);
     if (!rst && more_i && more_q && !more) $fatal(1, "%m lost: more than one chain sent more at %0t", $time);
   end
 `endif
-  wire unused = &{1'b0, bus_i.wr_addr[1:0], bus_i.rd_addr[1:0], charge_queue_i[0], more_queue_i[0], select_q};
+  wire unused = &{1'b0, bus_i.wr_addr[1:0], bus_i.rd_addr[1:0], charge_queue_i[0], more_queue_i[0], behind_valid,
+      select_q};
 endmodule
 `default_nettype wire

@@ -254,6 +254,29 @@ async def shares_survive_turns_that_break_off(dut: Any) -> None:
 
 
 @cocotb.test(**TIMEOUT)
+async def turns_may_be_longer_than_what_is_cached(dut: Any) -> None:
+    """A queue whose cache holds a quarter of a turn, and is filled again some time after, gets its share."""
+    bench = await started(dut)
+    of = dict.fromkeys(range(min(8, bench.pairs)), 128)  # a turn of pair 0 is 136 chains
+    for pair, weight in of.items():
+        await bench.setup(pair, weight=weight)
+    cache, fill_cycles = 32, 60
+    stock = {"chains": cache, "seen": 0, "full_at": 0}
+
+    def have(cycle: int) -> list[int]:
+        stock["chains"] -= sum(pair == 0 for _, pair in bench.takes[stock["seen"] :])
+        stock["seen"] = len(bench.takes)
+        if stock["chains"] == 0 and stock["full_at"] < cycle:
+            stock["full_at"] = cycle + fill_cycles
+        if stock["full_at"] == cycle:
+            stock["chains"] = cache
+        return [pair for pair in of if pair or stock["chains"]]
+
+    await bench.run(150_000, have, bench.mixed, wire=64)
+    bench.check_shares(of)
+
+
+@cocotb.test(**TIMEOUT)
 async def high_class_goes_first_and_leaves_shares_alone(dut: Any) -> None:
     """No low queue is picked while a high one has a chain; its bursts do not shift the low queues' shares."""
     bench = await started(dut)

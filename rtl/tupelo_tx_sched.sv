@@ -3,10 +3,11 @@
 //   within a class, a token bucket a queue
 // Guarantees: a queue's turn gives it weight * 64 bytes; it is served while its deficit is above 0, and each chain is
 //   charged when its length is known (the surplus form of deficit round robin), so debts and what is left carry over
-//   and long-term shares are exact. What is left is kept up to one turn's worth. Each class keeps its own turn: chains
-//   of the high class do not disturb the shares of the low one. What a chain sends beyond its length (headers of
-//   segments) is charged once that is known. A dropped chain stays charged: it has taken as much of the memory's and
-//   the NIC's time as one that is sent.
+//   and long-term shares are exact. A turn that breaks off because the queue's cache has run dry goes on before another
+//   begins, and interrupts one that has had 8 KiB: so turns may be longer than what a cache holds. What is left at the
+//   next turn is kept up to one turn's worth. Each class keeps its own turns: chains of the high class do not disturb
+//   the shares of the low one. What a chain sends beyond its length (headers of segments) is charged once that is known.
+//   A dropped chain stays charged: it has taken as much of the memory's and the NIC's time as one that is sent.
 //   One chain a cycle within a turn, of a limited queue every other; the first pick of a new turn comes two cycles
 //   after the charge that ended the old one; a queue that owes n turns waits n cycles when it is alone.
 // Clock/reset: clk; rst clears deficits and fills buckets (datapath), cfg_rst also the settings; both synchronous.
@@ -50,6 +51,7 @@ module tupelo_tx_sched
   localparam integer TokenW = 42;  // signed 1/256 bytes
   localparam integer FillShift = 7;  // cycles between two fillings
   localparam integer BlockBits = 8;
+  localparam integer SliceShift = 13;  // log2 of the bytes after which a turn may be interrupted
   typedef logic signed [DeficitW-1:0] deficit_t;
   typedef logic signed [TokenW-1:0] token_t;
 
@@ -194,8 +196,11 @@ module tupelo_tx_sched
 
   deficit_t deficit_mem[Pairs];
   logic [Pairs-1:0] known_q;  // deficits that are valid; the others are 0
-  logic [1:0][PairW-1:0] cur_q;  // whose turn it is
+  logic [Pairs-1:0] credit_q;  // turns that broke off: the deficit is above 0
+  logic [1:0][PairW-1:0] turn_q;  // who had the last turn
+  logic [1:0][PairW-1:0] cur_q;  // who is served
   deficit_t [1:0] left_q;  // of that queue
+  logic [1:0][SliceShift:0] slice_q;  // bytes of it since it came on; the top bit stays
   logic owing_q, owner_q;  // the chain that was taken last is not charged yet; its class
 
   wire high = (ready & high_q) != '0;  // the class that goes
@@ -206,20 +211,36 @@ module tupelo_tx_sched
   deficit_t paid;
   assign paid = left_q[owner_q] - (charge_q ? deficit_t'({1'b0, charge_bytes_q}) : '0);
   assign left = owner_q == high ? paid : left_q[high];
-  wire goes_on = class_ready[cur] && left > 0;
+  wire [17:0] slice = 18'(slice_q[owner_q]) + 18'(charge_bytes_q);
+  wire resume;
+  wire goes_on = class_ready[cur] && left > 0 && !(slice_q[high][SliceShift] && resume);
 
-  // Who is next was found a cycle before; so was who comes behind that one.
+  // Who is next was found a cycle before: of those whose turn broke off, else the next turn, and the one behind that.
+  logic back_valid_q;
+  logic [PairW-1:0] back_q;
+  wire back_valid;
+  wire [PairW-1:0] back;
+  assign resume = back_valid_q && next_class_q == high && class_ready[back_q] && credit_q[back_q];
   logic next_valid_q, next_class_q;
   logic [PairW-1:0] next_q;
   wire found_valid, behind_valid;
   wire [PairW-1:0] found, behind;
-  wire change = next_valid_q && next_class_q == high && class_ready[next_q] && !goes_on && !more
-      && !(owing_q && owner_q == high);
+  wire begins = next_valid_q && next_class_q == high && class_ready[next_q] && !resume;
+  wire change = (resume || begins) && !goes_on && !more && !(owing_q && owner_q == high);
+  wire [PairW-1:0] comes = resume ? back_q : next_q;
+  tupelo_rr_pick #(
+      .N(Slots)
+  ) u_back (
+      .req_i  (Slots'(class_ready & credit_q)),
+      .last_i (cur),
+      .valid_o(back_valid),
+      .idx_o  (back)
+  );
   tupelo_rr_pick #(
       .N(Slots)
   ) u_next (
       .req_i  (Slots'(class_ready)),
-      .last_i (cur),
+      .last_i (turn_q[high]),
       .valid_o(found_valid),
       .idx_o  (found)
   );
@@ -235,14 +256,14 @@ module tupelo_tx_sched
   // A bucket that may just become empty is looked at before the next chain.
   assign pick_valid_o = goes_on && !more_q && !(charge_q && limited_q[charge_pair_q]);
   assign pick_o       = QidxW'({cur, 1'b1});
-  assign show_o       = QidxW'({change ? next_q : cur, 1'b1});
+  assign show_o       = QidxW'({change ? comes : cur, 1'b1});
 
   wire [15:0] next_weight = weight_set_q[next_q] ? weight_mem[next_q] : RESET_SCHED_WEIGHT[15:0];
 
   // The memory of deficits is read for the next turn or for what went out beyond, and written likewise.
   wire more_class = high_q[more_pair_q];
   wire more_in_turn = cur_q[more_class] == more_pair_q;
-  wire [PairW-1:0] stored_pair = more ? more_pair_q : next_q;
+  wire [PairW-1:0] stored_pair = more ? more_pair_q : comes;
   deficit_t quantum, carried, stored, lowered;
   always_comb begin
     quantum = '0;
@@ -252,35 +273,50 @@ module tupelo_tx_sched
     if (more || change) stored = known_q[stored_pair] ? deficit_mem[stored_pair] : '0;
     if (more) lowered = (more_in_turn ? left_q[more_class] : stored) - deficit_t'({2'b00, more_bytes_q});
     if (change) begin
-      quantum = deficit_t'({1'b0, next_weight, 6'd0});
-      carried = next_q == cur ? left : stored;
-      if (carried > quantum) carried = quantum;
+      carried = comes == cur ? left : stored;
+      if (begins) begin
+        quantum = deficit_t'({1'b0, next_weight, 6'd0});
+        if (carried > quantum) carried = quantum;
+      end
     end
   end
 
   always_ff @(posedge clk) begin
     next_valid_q <= found_valid;
     next_class_q <= high;
-    next_q       <= change ? behind : found;
+    next_q       <= change && begins ? behind : found;
+    back_valid_q <= back_valid;
+    back_q       <= back;
     if (charge_i) owing_q <= 1'b0;
     else if (take_i) owing_q <= 1'b1;
     if (take_i) owner_q <= high;
-    if (charge_q) left_q[owner_q] <= paid;
+    if (charge_q) begin
+      left_q[owner_q]  <= paid;
+      slice_q[owner_q] <= slice[SliceShift] || |slice[17:SliceShift+1] ? '1 : slice[SliceShift:0];
+    end
     if (change) begin
-      cur_q[high]  <= next_q;
-      left_q[high] <= carried + quantum;
+      cur_q[high]     <= comes;
+      left_q[high]    <= carried + quantum;
+      slice_q[high]   <= '0;
+      credit_q[cur]   <= left > 0 && high_q[cur] == high;
+      credit_q[comes] <= 1'b0;
+      if (begins) turn_q[high] <= next_q;
     end
     if (more && more_in_turn) left_q[more_class] <= lowered;
+    if (more && lowered <= 0) credit_q[more_pair_q] <= 1'b0;
     if ((change && high_q[cur] == high) || (more && !more_in_turn)) begin  // who has changed its class begins anew
       deficit_mem[more ? more_pair_q : cur] <= more ? lowered : left;
       known_q[more ? more_pair_q : cur]     <= 1'b1;
     end
     if (rst) begin
       cur_q        <= '0;
+      turn_q       <= '0;
+      credit_q     <= '0;
       left_q       <= '0;
       owing_q      <= 1'b0;
       known_q      <= '0;
       next_valid_q <= 1'b0;
+      back_valid_q <= 1'b0;
     end
   end
 

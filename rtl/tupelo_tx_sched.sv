@@ -216,13 +216,11 @@ module tupelo_tx_sched
   wire goes_on = class_ready[cur] && left > 0 && !(slice_q[high][SliceShift] && resume);
 
   // Who is next was found a cycle before: of those whose turn broke off, else the next turn, and the one behind that.
-  logic back_valid_q;
-  logic [PairW-1:0] back_q;
+  logic back_valid_q, next_valid_q, next_class_q;
+  logic [PairW-1:0] back_q, next_q;
   wire back_valid;
   wire [PairW-1:0] back;
   assign resume = back_valid_q && next_class_q == high && class_ready[back_q] && credit_q[back_q];
-  logic next_valid_q, next_class_q;
-  logic [PairW-1:0] next_q;
   wire found_valid, behind_valid;
   wire [PairW-1:0] found, behind;
   wire begins = next_valid_q && next_class_q == high && class_ready[next_q] && !resume;
@@ -298,7 +296,7 @@ module tupelo_tx_sched
       cur_q[high]     <= comes;
       left_q[high]    <= carried + quantum;
       slice_q[high]   <= '0;
-      credit_q[cur]   <= left > 0 && high_q[cur] == high;
+      credit_q[cur]   <= left > 0 && high_q[cur] == high && !empty_q[cur];
       credit_q[comes] <= 1'b0;
       if (begins) turn_q[high] <= next_q;
     end

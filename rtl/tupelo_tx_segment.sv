@@ -149,6 +149,8 @@ module tupelo_tx_segment
   logic [15:0] c_init_q, frames_q;
   logic [ChainBytesW-1:0] bytes_q, repeated_q;  // of the chain's frames before
 
+  wire [7:0] repeated = frame_valid && !c_job_q.first_seg ? c_job_q.hdr_bytes : 8'd0;
+
   always_ff @(posedge clk) begin
     b_valid_q <= a_valid && !reset;
     if (a_valid) begin
@@ -179,7 +181,6 @@ module tupelo_tx_segment
     end
   end
 
-  wire [7:0] repeated = frame_valid && !c_job_q.first_seg ? c_job_q.hdr_bytes : 8'd0;
   assign frame_valid = m_valid && m_last;
   assign frame_vq    = c_job_q.vq;
   assign frame_bytes = c_job_q.bytes;

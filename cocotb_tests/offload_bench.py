@@ -159,9 +159,9 @@ class OffloadBench:
         if request.error is not None:  # how many left in time is not known
             assert fate.frames <= len(frames)
             frames = frames[: fate.frames]
-            expected = cut_short(expected, frames, fate.frames)
+            expected = cut_short(request, frames, fate.frames)
         if not expected.sent:
-            expected = cut_short(expected, frames, len(frames))
+            expected = cut_short(request, frames, len(frames))
         assert fate == expected, f"{fate} instead of {expected}"
         assert self._left == [len(frame) for frame in frames]
         self._left = []

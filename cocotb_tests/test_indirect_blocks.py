@@ -275,10 +275,8 @@ async def areas_are_checked_at_the_start(dut: Any) -> None:
 
 
 @pytest.mark.sim
-@pytest.mark.parametrize(
-    ("queues", "data_w", "depth", "sync"), [(4, 512, 64, 0), (4, 128, 16, 1), (8, 256, 128, 1)]
-)
-def test_rings(run_bench: RunBench, queues: int, data_w: int, depth: int, sync: int) -> None:
+@pytest.mark.parametrize(("queues", "data_w", "depth"), [(4, 512, 64), (4, 128, 16), (8, 256, 128)])
+def test_rings(run_bench: RunBench, queues: int, data_w: int, depth: int) -> None:
     run_bench(
         "rings_bench",
         sources=SOURCES,
@@ -286,5 +284,4 @@ def test_rings(run_bench: RunBench, queues: int, data_w: int, depth: int, sync: 
         QUEUES=queues,
         DATA_W=data_w,
         DESC_CACHE=depth,
-        SYNC=sync,
     )

@@ -5,17 +5,15 @@
 //   looked at (offset) before it is popped. Of the flags only NEXT is kept, and INDIRECT: out of a table, so that the
 //   chain takes one slot of the ring.
 // Clock/reset: clk; rst synchronous, active high. start_i empties one queue.
-// Contract: transmit virtqueues are odd, receive virtqueues even, so that the two readers never meet. With *_SYNC a
-//   reader presents its queue a cycle before: it sees and pops what it has presented in the cycle before, and pop
-//   and presenting of the same queue in one cycle give what lies behind. Pop only if valid. Without, all in one cycle.
+// Contract: transmit virtqueues are odd, receive virtqueues even, so that the two readers never meet. A reader
+//   presents its queue a cycle before: it sees and pops what it has presented in the cycle before, and pop and
+//   presenting of the same queue in one cycle give what lies behind. Pop only if valid.
 `default_nettype none
 module tupelo_desc_cache
   import tupelo_pkg::*;
 #(
     parameter integer QUEUES     = 16,  // virtqueues, 2..128
     parameter integer DESC_CACHE = 64,  // descriptors a queue, a power of two 16..128
-    parameter integer TX_SYNC    = 0,   // 1: registered read, for block RAM
-    parameter integer RX_SYNC    = 0,
     localparam integer QidxW = $clog2(QUEUES),
     localparam integer SlotW = $clog2(DESC_CACHE)
 ) (
@@ -134,49 +132,33 @@ module tupelo_desc_cache
     if (rst) ready_q <= '0;
   end
 
-  if (TX_SYNC != 0) begin : gen_tx_sync
-    entry_t entry_q;
-    logic valid_q;
-    logic [QidxW-1:0] queue_q;
-    wire [7:0] head = tx_pop_i && queue_q == tx_queue_i ? tx_pop_next : pop_mem[tx_queue_i];
-    always_ff @(posedge clk) begin
-      entry_q <= tx_mem[place(tx_queue_i, SlotW'(head))];
-      queue_q <= tx_queue_i;
-      valid_q <= ready_q[tx_queue_i] && head != ready_mem[tx_queue_i] && !(start_i && start_queue_i == tx_queue_i);
-      if (rst) valid_q <= 1'b0;
+  // Registered reads, for block RAM.
+  entry_t tx_entry_q, rx_entry_q;
+  logic tx_valid_q, rx_valid_q;
+  logic [7:0] rx_level_q;
+  logic [QidxW-1:0] tx_queue_q, rx_queue_q;
+  wire [7:0] tx_head = tx_pop_i && tx_queue_q == tx_queue_i ? tx_pop_next : pop_mem[tx_queue_i];
+  wire [7:0] rx_head = rx_pop_i && rx_queue_q == rx_queue_i ? rx_pop_next : pop_mem[rx_queue_i];
+  always_ff @(posedge clk) begin
+    tx_entry_q <= tx_mem[place(tx_queue_i, SlotW'(tx_head))];
+    tx_queue_q <= tx_queue_i;
+    tx_valid_q <= ready_q[tx_queue_i] && tx_head != ready_mem[tx_queue_i] && !(start_i && start_queue_i == tx_queue_i);
+    rx_entry_q <= rx_mem[place(rx_queue_i, SlotW'(rx_head + rx_offset_i))];
+    rx_queue_q <= rx_queue_i;
+    rx_valid_q <= ready_q[rx_queue_i] && rx_head != ready_mem[rx_queue_i] && !(start_i && start_queue_i == rx_queue_i);
+    rx_level_q <= ready_mem[rx_queue_i] - rx_head;
+    if (rst) begin
+      tx_valid_q <= 1'b0;
+      rx_valid_q <= 1'b0;
     end
-    assign tx_desc_o    = as_desc(entry_q);
-    assign tx_valid_o   = valid_q;
-    assign tx_pop_queue = queue_q;
-  end else begin : gen_tx_async
-    assign tx_desc_o    = as_desc(tx_mem[place(tx_queue_i, SlotW'(pop_mem[tx_queue_i]))]);
-    assign tx_valid_o   = ready_q[tx_queue_i];
-    assign tx_pop_queue = tx_queue_i;
   end
-
-  if (RX_SYNC != 0) begin : gen_rx_sync
-    entry_t entry_q;
-    logic valid_q;
-    logic [7:0] level_q;
-    logic [QidxW-1:0] queue_q;
-    wire [7:0] head = rx_pop_i && queue_q == rx_queue_i ? rx_pop_next : pop_mem[rx_queue_i];
-    always_ff @(posedge clk) begin
-      entry_q <= rx_mem[place(rx_queue_i, SlotW'(head + rx_offset_i))];
-      queue_q <= rx_queue_i;
-      valid_q <= ready_q[rx_queue_i] && head != ready_mem[rx_queue_i] && !(start_i && start_queue_i == rx_queue_i);
-      level_q <= ready_mem[rx_queue_i] - head;
-      if (rst) valid_q <= 1'b0;
-    end
-    assign rx_desc_o    = as_desc(entry_q);
-    assign rx_valid_o   = valid_q;
-    assign rx_level_o   = valid_q ? level_q : 8'd0;
-    assign rx_pop_queue = queue_q;
-  end else begin : gen_rx_async
-    assign rx_desc_o    = as_desc(rx_mem[place(rx_queue_i, SlotW'(pop_mem[rx_queue_i] + rx_offset_i))]);
-    assign rx_valid_o   = ready_q[rx_queue_i];
-    assign rx_level_o   = rx_valid_o ? ready_mem[rx_queue_i] - pop_mem[rx_queue_i] : 8'd0;
-    assign rx_pop_queue = rx_queue_i;
-  end
+  assign tx_desc_o    = as_desc(tx_entry_q);
+  assign tx_valid_o   = tx_valid_q;
+  assign tx_pop_queue = tx_queue_q;
+  assign rx_desc_o    = as_desc(rx_entry_q);
+  assign rx_valid_o   = rx_valid_q;
+  assign rx_level_o   = rx_valid_q ? rx_level_q : 8'd0;
+  assign rx_pop_queue = rx_queue_q;
 
   wire unused = &{1'b0, put_desc_i.flags};
 endmodule

@@ -338,8 +338,7 @@ module tupelo_nic
   tupelo_rings #(
       .QUEUES    (Queues),
       .DATA_W    (DATA_W),
-      .DESC_CACHE(DESC_CACHE),
-      .RX_SYNC   (1)
+      .DESC_CACHE(DESC_CACHE)
   ) u_rings (
       .clk           (clk),
       .rst           (rst || dev_rst),
@@ -442,6 +441,7 @@ module tupelo_nic
       .chain_ready_i   (chain_ready),
       .desc_queue_o    (tx_desc_queue),
       .desc_i          (tx_desc),
+      .desc_valid_i    (tx_desc_valid),
       .desc_indirect_i (tx_desc_indirect),
       .desc_pop_o      (tx_desc_pop),
       .ar_valid        (data_ar_valid),
@@ -816,7 +816,7 @@ module tupelo_nic
       .write_error_i     (m_axi_bvalid && m_axi_bresp[1])
   );
 
-  wire unused = &{1'b0, tx_out_vq, tx_desc_valid, rx_desc_valid};
+  wire unused = &{1'b0, tx_out_vq, rx_desc_valid};
 
 `ifdef TUPELO_CHECKS
   tupelo_stream_check #(

@@ -172,8 +172,9 @@ package tupelo_pkg;
   localparam logic [7:0] GsoTcp4 = 8'd1;
   localparam logic [7:0] GsoTcp6 = 8'd4;
   localparam integer GsoEcnBit = 7;
-  // The scheduler charges a chain by its bytes in memory. A guarded pair may not multiply them by headers: with segments
-  // of this size and the longest headers it sends less than a quarter more. Paths of 552 bytes have this MSS.
+  // A chain that is being cut holds up all others: with segments of this size 64 KiB take the wire for at most 1,300
+  // beats of 64 bytes, with segments of one byte for 65,000 and more. The scheduler charges what goes out, but only
+  // afterwards, so a guarded pair may not make its segments smaller. Paths of 552 bytes have this MSS.
   localparam integer GuardGsoLeast = 512;
   typedef struct packed {
     logic [15:0] csum_offset;
@@ -214,6 +215,7 @@ package tupelo_pkg;
     logic [5:0]  drop_stat;  // if not
     logic [15:0] frames;  // that left, also of a chain that was dropped in the middle
     logic [23:0] bytes;  // of those frames
+    logic [23:0] repeated;  // of these, headers of segments behind the first: bytes that memory holds once
     logic        csum;
     logic        tso;
   } tx_fate_t;

@@ -11,8 +11,6 @@ module tupelo_rings
     parameter integer QUEUES     = 16,   // virtqueues, 2..128
     parameter integer DATA_W     = 512,  // bits, 128, 256, 512
     parameter integer DESC_CACHE = 64,   // descriptors cached a queue, a power of two 16..128
-    parameter integer TX_SYNC    = 0,    // 1: the reader presents its queue a cycle before (tupelo_desc_cache)
-    parameter integer RX_SYNC    = 0,
     localparam integer QidxW = $clog2(QUEUES)
 ) (
     input  wire                     clk,
@@ -238,9 +236,7 @@ module tupelo_rings
 
   tupelo_desc_cache #(
       .QUEUES    (QUEUES),
-      .DESC_CACHE(DESC_CACHE),
-      .TX_SYNC   (TX_SYNC),
-      .RX_SYNC   (RX_SYNC)
+      .DESC_CACHE(DESC_CACHE)
   ) u_cache (
       .clk            (clk),
       .rst            (rst),

@@ -10,7 +10,7 @@
 //   A frame that does not fit what the cache holds when it is full, DESC_CACHE - 15 descriptors at least, is too large
 //   for the buffers.
 // Clock/reset: clk; rst synchronous, active high.
-// Contract: descriptors as tupelo_desc_cache gives them with RX_SYNC: what is presented is seen a cycle later, an
+// Contract: descriptors as tupelo_desc_cache gives them: what is presented is seen a cycle later, an
 //   address presented with a pop counts from behind it. desc_level_i: descriptors of whole chains from the head on.
 //   chain_ready_i, awake_i as tupelo_desc_fetch gives them. Commands hold until ready. mrg_i and hdr_bytes_i do not
 //   change while frames are inside.

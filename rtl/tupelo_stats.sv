@@ -281,6 +281,6 @@ module tupelo_stats
     if (!rst && rx_class_i.csum_ok && rx_class_i.csum_bad) $fatal(1, "%m sum: right and wrong at %0t", $time);
   end
 `endif
-  wire unused = &{1'b0, reason, fate_i.bytes, fate_i.vq, tx_out_queue_i, rx_queue_i, rx_drop_queue_i};
+  wire unused = &{1'b0, reason, fate_i.bytes, fate_i.repeated, fate_i.vq, tx_out_queue_i, rx_queue_i, rx_drop_queue_i};
 endmodule
 `default_nettype wire

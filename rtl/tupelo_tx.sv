@@ -41,10 +41,11 @@ module tupelo_tx
     output wire  tuple_t       lk_tuple,
     input  wire                lk_result_valid,
     input  wire  lookup_t      lk_result,
-    // cached descriptors
+    // cached descriptors: of the queue named a cycle before
     input  wire  [ QUEUES-1:0] chain_ready_i,
     output wire  [  QidxW-1:0] desc_queue_o,
     input  wire  desc_t        desc_i,
+    input  wire                desc_valid_i,
     input  wire                desc_indirect_i,
     output wire                desc_pop_o,
     // reads
@@ -95,7 +96,8 @@ module tupelo_tx
   wire walk_busy, begin_p;
 
   wire pick_valid, charge;
-  wire [QidxW-1:0] pick, charge_queue;
+  wire [QidxW-1:0] fate_queue = fate_o.vq[QidxW-1:0];
+  wire [QidxW-1:0] pick, show, charge_queue, begin_queue;
   wire [16:0] charge_bytes;
 
   tupelo_tx_sched #(
@@ -109,10 +111,14 @@ module tupelo_tx
       .ready_i       (chain_ready_i & active_i),
       .pick_valid_o  (pick_valid),
       .pick_o        (pick),
+      .show_o        (show),
       .take_i        (begin_p),
       .charge_i      (charge),
       .charge_queue_i(charge_queue),
       .charge_bytes_i(charge_bytes),
+      .more_i        (fate_valid && fate_o.repeated != '0),
+      .more_queue_i  (fate_queue),
+      .more_bytes_i  (fate_o.repeated),
       .waiting_o     (waiting_o)
   );
 
@@ -126,11 +132,13 @@ module tupelo_tx
       .tso_i           (tso4_i || tso6_i),
       .pick_valid      (pick_valid),
       .pick_i          (pick),
+      .show_i          (show),
       .charge_o        (charge),
       .charge_queue_o  (charge_queue),
       .charge_bytes_o  (charge_bytes),
       .desc_queue_o    (desc_queue_o),
       .desc_i          (desc_i),
+      .desc_valid_i    (desc_valid_i),
       .desc_indirect_i (desc_indirect_i),
       .desc_pop_o      (desc_pop_o),
       .slot_valid      (slot_valid),
@@ -145,7 +153,8 @@ module tupelo_tx
       .slot_chain_o    (slot_chain),
       .busy_queue_i    (busy_queue_i),
       .busy_o          (walk_busy),
-      .begin_o         (begin_p)
+      .begin_o         (begin_p),
+      .begin_queue_o   (begin_queue)
   );
 
   assign ar_valid = slot_valid && slot_read && slot_ready;
@@ -317,13 +326,12 @@ module tupelo_tx
   logic [7:0] begun_mem[QUEUES];
   logic [7:0] ended_mem[QUEUES];
   logic [8:0] inside_q;
-  wire [QidxW-1:0] fate_queue = fate_o.vq[QidxW-1:0];
 
   assign reset_drops_o = dev_rst ? inside_q - 9'(fate_valid) : 9'd0;
   assign busy_o = walk_busy || begun_mem[busy_queue_i] != ended_mem[busy_queue_i] || comp_valid;
 
   always_ff @(posedge clk) begin
-    if (begin_p) begun_mem[desc_queue_o] <= begun_mem[desc_queue_o] + 8'd1;
+    if (begin_p) begun_mem[begin_queue] <= begun_mem[begin_queue] + 8'd1;
     if (fate_valid) ended_mem[fate_queue] <= ended_mem[fate_queue] + 8'd1;
     inside_q <= inside_q + 9'(begin_p) - 9'(fate_valid);
     if (start_i) begin

@@ -21,12 +21,14 @@ module tupelo_tx_read
     // the scheduler's choice
     input  wire               pick_valid,
     input  wire  [ QidxW-1:0] pick_i,
+    input  wire  [ QidxW-1:0] show_i,          // likely to be the pick in the next cycle
     output wire               charge_o,        // pulse: bytes of the chain begun last
     output wire  [ QidxW-1:0] charge_queue_o,
     output wire  [      16:0] charge_bytes_o,  // without the header
-    // cached descriptors
+    // cached descriptors: of the queue named a cycle before
     output wire  [ QidxW-1:0] desc_queue_o,
     input  wire  desc_t       desc_i,
+    input  wire               desc_valid_i,    // it belongs to a whole chain
     input  wire               desc_indirect_i, // the chain takes one slot of the ring
     output wire               desc_pop_o,
     // a slot: the bytes of one read, in order
@@ -43,7 +45,8 @@ module tupelo_tx_read
     // queue reset: chains of busy_queue_i begun, minus those in ended_i, are inside
     input  wire  [ QidxW-1:0] busy_queue_i,
     output wire               busy_o,
-    output wire               begin_o          // pulse: a chain of desc_queue_o has been begun
+    output wire               begin_o,         // pulse: a chain of begin_queue_o has been begun
+    output wire  [ QidxW-1:0] begin_queue_o
 );
   wire [31:0] hdr_bytes = hash_hdr_i ? 32'(HashHdrBytes) : 32'(HdrBytes);
   wire [31:0] most_bytes = hdr_bytes + (tso_i ? 32'(GsoMaxBytes) : 32'(FrameMaxBytes));
@@ -51,6 +54,7 @@ module tupelo_tx_read
 
   logic walking_q;  // descriptors of the chain are still in the cache
   logic [QidxW-1:0] queue_q;
+  logic [QidxW-1:0] shown_q;  // whose descriptor desc_i is; of a chain that is being walked its queue
   logic cur_valid_q, cur_last_q, sof_q, over_q;
   logic [63:0] cur_addr_q;
   logic [31:0] cur_len_q;
@@ -79,11 +83,13 @@ module tupelo_tx_read
   wire load_ok = !cur_valid_q || (advance && cur_done);
   wire chain_ends = cur_valid_q && cur_last_q;
   wire fresh = !walking_q || chain_ends;  // the next descriptor begins a chain
-  wire load = load_ok && !halt_i && (fresh ? pick_valid : 1'b1);
+  wire load = load_ok && !halt_i && (fresh ? pick_valid && pick_i == shown_q && desc_valid_i : 1'b1);
+  wire walks_on = load ? desc_i.flags[DescNext] : !fresh;
 
-  assign desc_queue_o     = fresh ? pick_i : queue_q;
+  assign desc_queue_o     = walks_on ? shown_q : show_i;
   assign desc_pop_o       = load;
   assign begin_o          = load && fresh;
+  assign begin_queue_o    = shown_q;
   assign busy_o           = walking_q && queue_q == busy_queue_i;
 
   wire [32:0] total_next = (fresh ? 33'd0 : {1'b0, total_q}) + {1'b0, desc_i.len};
@@ -91,10 +97,11 @@ module tupelo_tx_read
 
   wire [31:0] charge = over_next ? most_bytes : total_next[31:0];
   assign charge_o       = load && !desc_i.flags[DescNext];
-  assign charge_queue_o = desc_queue_o;
+  assign charge_queue_o = shown_q;
   assign charge_bytes_o = charge > hdr_bytes ? 17'(charge - hdr_bytes) : '0;
 
   always_ff @(posedge clk) begin
+    shown_q <= desc_queue_o;
     if (advance) begin
       cur_addr_q <= cur_addr_q + {55'd0, piece};
       cur_len_q  <= cur_len_q - {23'd0, piece};
@@ -115,7 +122,7 @@ module tupelo_tx_read
       n_descs_q   <= fresh || desc_indirect_i ? 16'd1 : n_descs_q + 16'd1;
       walking_q   <= 1'b1;
       if (fresh) begin
-        queue_q <= pick_i;
+        queue_q <= shown_q;
         sof_q   <= 1'b1;
       end
     end
@@ -125,5 +132,10 @@ module tupelo_tx_read
       over_q      <= 1'b0;
     end
   end
+
+`ifdef TUPELO_CHECKS
+  always @(posedge clk)
+    if (!rst && load && !desc_valid_i) $fatal(1, "%m chain: one that was begun is not whole at %0t", $time);
+`endif
 endmodule
 `default_nettype wire

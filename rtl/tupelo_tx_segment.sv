@@ -147,7 +147,9 @@ module tupelo_tx_segment
   tx_op_t c_op_q;
   tx_job_t c_job_q;
   logic [15:0] c_init_q, frames_q;
-  logic [ChainBytesW-1:0] bytes_q;  // of the chain's frames before
+  logic [ChainBytesW-1:0] bytes_q, repeated_q;  // of the chain's frames before
+
+  wire [7:0] repeated = frame_valid && !c_job_q.first_seg ? c_job_q.hdr_bytes : 8'd0;
 
   always_ff @(posedge clk) begin
     b_valid_q <= a_valid && !reset;
@@ -169,11 +171,13 @@ module tupelo_tx_segment
       if (b_op_q.emit) m_data <= beat;
     end
     if (fate_valid || reset) begin
-      frames_q <= '0;
-      bytes_q  <= '0;
+      frames_q   <= '0;
+      bytes_q    <= '0;
+      repeated_q <= '0;
     end else if (frame_valid) begin
-      frames_q <= frames_q + 1'b1;
-      bytes_q  <= bytes_q + ChainBytesW'(c_job_q.bytes);
+      frames_q   <= frames_q + 1'b1;
+      bytes_q    <= bytes_q + ChainBytesW'(c_job_q.bytes);
+      repeated_q <= repeated_q + ChainBytesW'(repeated);
     end
   end
 
@@ -187,6 +191,7 @@ module tupelo_tx_segment
           drop_stat: c_job_q.drop_stat,
           frames: frames_q + 16'(frame_valid),
           bytes: $bits(fate_o.bytes)'(bytes_q + (frame_valid ? ChainBytesW'(c_job_q.bytes) : '0)),
+          repeated: $bits(fate_o.repeated)'(repeated_q + ChainBytesW'(repeated)),
           csum: c_job_q.csum,
           tso: c_job_q.tso
       };

@@ -41,6 +41,18 @@ PATHS: Mapping[str, Mapping[str, Any]] = {
 PATH_FRAMES = {60: 40_000, 1514: 8_000}
 PATH_WARM_UP = {60: 4_000, 1514: 1_000}
 LATENCY_ROUNDS = 16
+# Shares of eight transmit queues: what differs from a plain bench_fairness.FairCase
+FAIRNESS: tuple[Mapping[str, Any], ...] = (
+    {"name": "equal"},
+    {"name": "rising", "weights": (1, 1, 2, 2, 4, 4, 8, 8)},
+    # Of 60-byte frames, a turn is twice what a cache holds. A jumbo frame is 1 % of the last queue's.
+    {"name": "falling", "weights": (256, 256, 128, 128, 64, 64, 32, 32), "bytes_each": 3_000_000},
+)
+FAIRNESS_LENGTH = {"bytes_each": 2_000_000, "tso_bytes": 14_480}
+FAIRNESS_QUICK = {
+    "bytes_each": 1_000_000,
+    "tso_bytes": 5_792,
+}  # shorter chains: they are what a share is made of
 RATIO_ROUNDS = 5  # fast harness and bare main by turns; the median of each
 DEMO_BYTES = 4 << 20
 QUICK = 10
@@ -81,6 +93,7 @@ BOUNDS: Mapping[str, Bound] = {
     "tx1514_bytes_per_cycle": Bound(60),
     "rx1514_bytes_per_cycle": Bound(60),
     "tso64k_bytes_per_cycle": Bound(58),
+    "fairness_worst_percent": Bound(2, at_most=True),
     "steering_16k_to_1": Bound(1, within=0.01),  # cycles a frame over 16,384 flows and over one
     "doorbell_to_wire_cycles": Bound(540, at_most=True),  # two memory round trips of 250 and 40
     "wire_to_irq_cycles": Bound(540, at_most=True),
@@ -165,6 +178,21 @@ def _path_figures(cycles: Mapping[str, float]) -> Figures:
     return figures | {f"{name}_cycles": cycles[name] for name in ("doorbell_to_wire", "wire_to_irq")}
 
 
+def _fairness(quick: bool) -> Figures:
+    """One simulator run over FAIRNESS: the largest deviation of a queue from its share in any of them."""
+    length = FAIRNESS_QUICK if quick else FAIRNESS_LENGTH
+    cases = [{**length, **case} for case in FAIRNESS]
+    total = sum(case["bytes_each"] for case in cases)
+    with bar("bench fairness", total) as shown:
+
+        def show(values: Values) -> None:
+            shown.update(values["frames"], total, f"{values['frames']:,} bytes a queue")
+
+        folder = build_root() / "bench" / "fairness"
+        shares = in_fast("sim.bench_fairness:fairness", {"cases": cases}, folder, show)
+    return {"fairness_worst_percent": max(share["worst_percent"] for share in shares.values())}
+
+
 def _demo(quick: bool) -> Figures:
     with tempfile.TemporaryDirectory() as folder:
         summary = demo.run_demo(Path(folder), DEMO_BYTES // (QUICK if quick else 1), 1)
@@ -183,6 +211,7 @@ def run_bench(out: Path, quick: bool) -> Figures:
         lambda: _loop_figures("", _loops("fast", FAST_FRAMES, quick)),
         lambda: _loop_figures("pins_", _loops("pins", PINS_FRAMES, quick)),
         lambda: _path_figures(_paths(quick)),
+        lambda: _fairness(quick),
         lambda: _ratio(quick),
         lambda: _demo(quick),
         lambda: bench_arbiter.figures(quick),

@@ -10,7 +10,6 @@ module rings_bench
     parameter integer QUEUES     = 4,
     parameter integer DATA_W     = 512,
     parameter integer DESC_CACHE = 64,
-    parameter integer SYNC       = 0,
     localparam integer QidxW = $clog2(QUEUES)
 ) (
     input  wire               clk,
@@ -119,7 +118,7 @@ module rings_bench
   wire tx_valid, rx_valid, rx_pop;
   desc_t tx_desc, rx_desc;
   tupelo_rings #(
-      .QUEUES(QUEUES), .DATA_W(DATA_W), .DESC_CACHE(DESC_CACHE), .TX_SYNC(SYNC), .RX_SYNC(SYNC)
+      .QUEUES(QUEUES), .DATA_W(DATA_W), .DESC_CACHE(DESC_CACHE)
   ) u_rings (
       .clk, .rst(rst || dev_rst), .halt_i(halt), .event_idx_i, .indirect_i, .active_i(active), .start_i(start),
       .start_queue_i(start_queue), .kick_i(kick_i && enabled[kick_queue_i]), .kick_queue_i, .awake_o(awake),
@@ -133,24 +132,20 @@ module rings_bench
       .indirect_o(table_o), .busy_queue_i(busy_queue), .busy_o(busy)
   );
 
-  // The *_shown are of the descriptor that the cache shows now.
-  wire [QidxW-1:0] tx_wish = tx_inside_q ? tx_queue_q : tx_next_i;
-  wire [QidxW-1:0] rx_wish = rx_offset_q != '0 ? rx_queue_q : rx_next_i;
-  wire [QidxW-1:0] tx_shown = SYNC != 0 ? tx_queue_q : tx_wish;
-  wire [QidxW-1:0] rx_shown = SYNC != 0 ? rx_queue_q : rx_wish;
-  assign tx_took_o    = tx_go_i && tx_valid && (tx_inside_q || active[tx_shown]);
-  assign tx_queue_o   = tx_shown;
+  // The cache shows the descriptor of *_queue_q.
+  assign tx_took_o    = tx_go_i && tx_valid && (tx_inside_q || active[tx_queue_q]);
+  assign tx_queue_o   = tx_queue_q;
   assign tx_desc_o    = tx_desc;
   wire tx_inside = tx_took_o ? tx_desc.flags[DescNext] : tx_inside_q;
-  assign tx_queue     = SYNC == 0 ? tx_shown : tx_inside ? tx_queue_q : tx_next_i;
-  assign rx_took_o    = rx_go_i && (rx_offset_q != '0 || (rx_valid && active[rx_shown]));
-  assign rx_queue_o   = rx_shown;
+  assign tx_queue     = tx_inside ? tx_queue_q : tx_next_i;
+  assign rx_took_o    = rx_go_i && (rx_offset_q != '0 || (rx_valid && active[rx_queue_q]));
+  assign rx_queue_o   = rx_queue_q;
   assign rx_desc_o    = rx_desc;
   assign rx_pop       = rx_took_o && !rx_desc.flags[DescNext];
   assign rx_pop_descs = rx_offset_q + 8'd1;
   wire [7:0] rx_offset_d = rx_pop ? '0 : rx_offset_q + 8'(rx_took_o);
-  assign rx_offset    = SYNC == 0 ? rx_offset_q : rx_offset_d;
-  assign rx_queue     = SYNC == 0 ? rx_shown : rx_offset_d != '0 ? rx_queue_q : rx_next_i;
+  assign rx_offset    = rx_offset_d;
+  assign rx_queue     = rx_offset_d != '0 ? rx_queue_q : rx_next_i;
   always_ff @(posedge clk) begin
     tx_queue_q  <= tx_queue;
     rx_queue_q  <= rx_queue;

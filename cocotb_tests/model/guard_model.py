@@ -12,7 +12,7 @@ from cocotb_tests.model.parse_model import ICMP, ICMPV6, TCP, UDP, WINDOW, Parse
 from cocotb_tests.model.steer_model import ANY, FLOW, NONE, QUEUE, Answer, Tuple
 
 FRAME_MIN, FRAME_MAX = 14, 9728
-GUARD_GSO_LEAST = 512  # smaller segments would be mostly headers, which the scheduler does not charge
+GUARD_GSO_LEAST = 512  # a chain of smaller segments would hold up the wire for too long
 TSO4, TSO6, ECN = 1, 4, 0x80
 SHORT, HEADER, MAC, PROTO, FRAGMENT, OWNER, TUPLE = 12, 14, 32, 33, 34, 35, 36  # counters
 

@@ -65,6 +65,7 @@ class Fate:
     drop_stat: int
     frames: int
     octets: int
+    repeated: int  # octets that are not those of the chain: the headers of segments behind the first
     csum: bool
     tso: bool
 
@@ -72,11 +73,11 @@ class Fate:
     def decode(cls, word: int) -> "Fate":
         """Take tx_fate_t apart."""
         values = []
-        for bits in (1, 1, 24, 16, 6, 1, 7):
+        for bits in (1, 1, 24, 24, 16, 6, 1, 7):
             values.append(word & ((1 << bits) - 1))
             word >>= bits
-        tso, csum, octets, frames, stat, sent, vq = values
-        return cls(vq, bool(sent), stat, frames, octets, bool(csum), bool(tso))
+        tso, csum, repeated, octets, frames, stat, sent, vq = values
+        return cls(vq, bool(sent), stat, frames, octets, repeated, bool(csum), bool(tso))
 
 
 def ones_sum(data: bytes) -> int:
@@ -132,8 +133,11 @@ def outcome(request: Request) -> tuple[list[bytes], Fate]:
     """Return the frames and the fate; of a frame given up while it was cut, those that may have left."""
     frames, reason = _frames(request)
     sent = reason is None
-    fate = Fate(request.vq, sent, reason or 0, len(frames), sum(map(len, frames)), request.csum, request.tso)
-    return frames, fate
+    octets = sum(map(len, frames))
+    repeated = octets - len(request.frame) if sent else 0
+    return frames, Fate(
+        request.vq, sent, reason or 0, len(frames), octets, repeated, request.csum, request.tso
+    )
 
 
 def _frames(request: Request) -> tuple[list[bytes], int | None]:
@@ -156,6 +160,8 @@ def _frames(request: Request) -> tuple[list[bytes], int | None]:
     return [with_checksum(request.frame, request.csum_start, request.csum_offset)], None
 
 
-def cut_short(fate: Fate, frames: list[bytes], left: int) -> Fate:
-    """Return the fate of a chain of which only the first `left` frames were handed on."""
-    return replace(fate, frames=left, octets=sum(map(len, frames[:left])))
+def cut_short(request: Request, frames: list[bytes], left: int) -> Fate:
+    """Return the fate of a chain that was dropped when the first `left` of its frames had been handed on."""
+    octets = sum(map(len, frames[:left]))
+    own = request.payload + left * request.gso_size if left else 0
+    return replace(outcome(request)[1], frames=left, octets=octets, repeated=octets - own)

@@ -91,6 +91,7 @@ def test_the_command_writes_flat_figures_and_ends_by_the_bounds(
     monkeypatch.setattr(bench, "run_bare", lambda frames, size: {"cycles_per_s": 250_000.0})
     arbiter = {"arbiter_reservations_per_s": 60_000.0, "arbiter_registry_mb": 70.0}
     monkeypatch.setattr(bench_arbiter, "figures", lambda quick: arbiter)
+    monkeypatch.setattr(bench, "_fairness", lambda quick: {"fairness_worst_percent": 0.5})
     monkeypatch.setattr(bench, "_demo", lambda quick: {"demo_mb_per_s": demo_rate})
     out = tmp_path / "b" / "bench.json"
     result = CliRunner().invoke(cli.main, ["bench", "--out", str(out)])

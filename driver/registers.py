@@ -223,6 +223,8 @@ class SCHED:
     CLASS_HIGH: Final = Field(0, 1)
     RATE: Final[Reg] = Reg(0x09C0C, 4)
     BURST: Final[Reg] = Reg(0x09C10, 4)
+    READ_COST: Final[Reg] = Reg(0x09C14, 4)
+    READ_COST_BYTES: Final = Field(0, 8)
 
 
 class MODERATION:

@@ -17,6 +17,8 @@ RATE_CYCLES = 1024  # the rate register counts 16ths of bytes in so many cycles
 RATE_FRACTION = 16
 WORD_MAX = 0xFFFF_FFFF
 PAIRS_MAX = 64
+READ_COST_MAX = 255
+READ_COST_BYTES = 128  # two beats of a 512-bit bus: what a short read takes
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,24 @@ async def get_tx_share(bus: Bus, pair: int, clock_hz: int = CLOCK_HZ) -> TxShare
         round(rate_of(await bus.read(SCHED.RATE.offset_bytes), clock_hz)),
         await bus.read(SCHED.BURST.offset_bytes),
     )
+
+
+async def set_read_cost(bus: Bus, cost_bytes: int) -> None:
+    """Set the least charge of a read, for all queues: 0..255 bytes, 0 after a hard reset.
+
+    A chain counts its bytes, at least 60, or this for each read of up to 256 bytes, one descriptor, or an
+    indirect table, whichever is more. Two beats of the bus (READ_COST_BYTES) make a queue pay for the time
+    that it takes; where queues do not trust each other this is what keeps their shares. 0 shares bytes,
+    whatever they cost.
+    """
+    if not 0 <= cost_bytes <= READ_COST_MAX:
+        raise UsageError(f"a read's cost of {cost_bytes} bytes is not in 0..{READ_COST_MAX}")
+    await bus.write(SCHED.READ_COST.offset_bytes, SCHED.READ_COST_BYTES.put(cost_bytes))
+
+
+async def get_read_cost(bus: Bus) -> int:
+    """The least charge of a read, in bytes."""
+    return int(SCHED.READ_COST_BYTES.get(await bus.read(SCHED.READ_COST.offset_bytes)))
 
 
 async def _select(bus: Bus, pair: int) -> None:

@@ -336,6 +336,10 @@ package tupelo_regs_pkg;
   localparam logic [31:0] RESET_SCHED_RATE = 32'h00000000;
   localparam logic [17:0] REG_SCHED_BURST = 18'h09c10;
   localparam logic [31:0] RESET_SCHED_BURST = 32'h00010000;
+  localparam logic [17:0] REG_SCHED_READ_COST = 18'h09c14;
+  localparam logic [31:0] RESET_SCHED_READ_COST = 32'h00000000;
+  localparam integer SCHED_READ_COST_BYTES_LSB = 0;
+  localparam integer SCHED_READ_COST_BYTES_W = 8;
 
   // interrupt moderation
   localparam logic [17:0] BASE_MODERATION = 18'h0a000;

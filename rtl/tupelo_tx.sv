@@ -99,6 +99,7 @@ module tupelo_tx
   wire [QidxW-1:0] fate_queue = fate_o.vq[QidxW-1:0];
   wire [QidxW-1:0] pick, show, charge_queue, begin_queue;
   wire [16:0] charge_bytes;
+  wire [7:0] read_cost;
 
   tupelo_tx_sched #(
       .QUEUES(QUEUES)
@@ -119,6 +120,7 @@ module tupelo_tx
       .more_i        (fate_valid && fate_o.repeated != '0),
       .more_queue_i  (fate_queue),
       .more_bytes_i  (fate_o.repeated),
+      .read_cost_o   (read_cost),
       .waiting_o     (waiting_o)
   );
 
@@ -129,6 +131,7 @@ module tupelo_tx
       .rst             (rst || dev_rst),
       .halt_i          (halt_i),
       .hash_hdr_i      (hash_hdr_i),
+      .read_cost_i     (read_cost),
       .tso_i           (tso4_i || tso6_i),
       .pick_valid      (pick_valid),
       .pick_i          (pick),

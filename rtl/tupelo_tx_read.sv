@@ -5,7 +5,8 @@
 //   one that is too long (it is not read further) or too short.
 // Clock/reset: clk; rst synchronous, active high.
 // Contract: slots are handed out in order (tupelo_rd_slots); a request takes a slot in the same cycle. A chain's bytes
-//   are charged when its last descriptor is taken from the cache (tupelo_tx_sched).
+//   are charged when its last descriptor is taken from the cache (tupelo_tx_sched): a frame's 60 at least, and no less
+//   than read_cost_i for each read, so that many small pieces are not cheap.
 `default_nettype none
 module tupelo_tx_read
   import tupelo_pkg::*;
@@ -17,6 +18,7 @@ module tupelo_tx_read
     input  wire               rst,
     input  wire               halt_i,
     input  wire               hash_hdr_i,      // the header has 20 bytes
+    input  wire  [       7:0] read_cost_i,     // least charge of a read, bytes
     input  wire               tso_i,           // frames to be segmented may come: up to 64 KiB
     // the scheduler's choice
     input  wire               pick_valid,
@@ -59,6 +61,7 @@ module tupelo_tx_read
   logic [63:0] cur_addr_q;
   logic [31:0] cur_len_q;
   logic [15:0] cur_id_q, n_descs_q;
+  logic [9:0] reads_q;
   logic [31:0] total_q;  // bytes of the chain up to and with the current descriptor
 
   // The current descriptor, cut at 256-byte lines.
@@ -95,10 +98,18 @@ module tupelo_tx_read
   wire [32:0] total_next = (fresh ? 33'd0 : {1'b0, total_q}) + {1'b0, desc_i.len};
   wire over_next = total_next > {1'b0, most_bytes} || (!fresh && over_q);
 
+  // Reads of the chain: lines that each descriptor touches, and one of the table that it came out of. What is too long
+  // is charged as the longest chain, whose reads are fewer than 1,024: its lines, and two for each of 128 descriptors.
+  localparam logic [16:0] ChargeLeast = 17'd60;
+  wire [9:0] lines = over_next ? 10'd0 : 10'((18'(desc_i.addr[7:0]) + desc_i.len[17:0] + 18'd255) >> 8);
+  wire [9:0] reads_next = (fresh ? 10'(desc_indirect_i) : reads_q) + lines;
   wire [31:0] charge = over_next ? most_bytes : total_next[31:0];
+  wire [16:0] bytes = charge > hdr_bytes ? 17'(charge - hdr_bytes) : '0;
+  wire [17:0] cost = reads_next * 18'(read_cost_i);
+  wire [16:0] dearer = cost > {1'b0, bytes} ? (cost[17] ? '1 : cost[16:0]) : bytes;
   assign charge_o       = load && !desc_i.flags[DescNext];
   assign charge_queue_o = shown_q;
-  assign charge_bytes_o = charge > hdr_bytes ? 17'(charge - hdr_bytes) : '0;
+  assign charge_bytes_o = dearer > ChargeLeast ? dearer : ChargeLeast;
 
   always_ff @(posedge clk) begin
     shown_q <= desc_queue_o;
@@ -119,6 +130,7 @@ module tupelo_tx_read
       cur_id_q    <= desc_i.id;
       total_q     <= over_next ? most_bytes + 32'd1 : total_next[31:0];
       over_q      <= over_next;
+      reads_q     <= reads_next;
       n_descs_q   <= fresh || desc_indirect_i ? 16'd1 : n_descs_q + 16'd1;
       walking_q   <= 1'b1;
       if (fresh) begin

@@ -40,6 +40,7 @@ module tupelo_tx_sched
     input  wire               more_i,          // a chain that was charged has sent more than its length
     input  wire  [ QidxW-1:0] more_queue_i,
     input  wire  [      23:0] more_bytes_i,
+    output wire  [       7:0] read_cost_o,     // least charge of a read, bytes
     output wire               waiting_o        // a bucket is not full: time must go on
 );
   localparam integer Pairs = QUEUES / 2;
@@ -56,7 +57,8 @@ module tupelo_tx_sched
   typedef logic signed [TokenW-1:0] token_t;
 
   // ---- settings: in memories; what has not been written holds its reset value
-  logic [7:0] select_q;
+  logic [7:0] select_q, read_cost_q;
+  assign read_cost_o = read_cost_q;
   logic [15:0] weight_mem[Pairs];
   logic [31:0] rate_mem[Pairs];
   logic [31:0] burst_mem[Pairs];
@@ -78,6 +80,7 @@ module tupelo_tx_sched
 
   always_ff @(posedge clk) begin
     if (wr_hit && wr_word == REG_SCHED_SELECT[7:2] && bus_i.wr_strb[0]) select_q <= bus_i.wr_data[7:0];
+    if (wr_hit && wr_word == REG_SCHED_READ_COST[7:2] && bus_i.wr_strb[0]) read_cost_q <= bus_i.wr_data[7:0];
     if (wr_hit && exists && wr_word == REG_SCHED_CLASS[7:2] && bus_i.wr_strb[0])
       high_q[sel] <= bus_i.wr_data[SCHED_CLASS_HIGH_LSB];
     if (wr_weight) begin
@@ -94,6 +97,7 @@ module tupelo_tx_sched
     end
     if (cfg_rst) begin
       select_q     <= '0;
+      read_cost_q  <= RESET_SCHED_READ_COST[7:0];
       high_q       <= '0;
       limited_q    <= '0;
       weight_set_q <= '0;
@@ -105,6 +109,7 @@ module tupelo_tx_sched
     if (bus_i.rd_p) begin
       rd_data_o <= '0;
       if (rd_hit && bus_i.rd_addr[7:2] == REG_SCHED_SELECT[7:2]) rd_data_o <= {24'd0, select_q};
+      else if (rd_hit && bus_i.rd_addr[7:2] == REG_SCHED_READ_COST[7:2]) rd_data_o <= {24'd0, read_cost_q};
       else if (rd_hit && exists) begin
         case (bus_i.rd_addr[7:2])
           REG_SCHED_WEIGHT[7:2]: rd_data_o <= {16'd0, sel_weight};

@@ -8,6 +8,7 @@ import cocotb
 from pyuvm import ConfigDB, uvm_component, uvm_env
 
 from cocotb_tests.agents.bar import BarAccess
+from cocotb_tests.packed_walk import Chain
 from cocotb_tests.uvm.agents import (
     BarAgent,
     Listener,
@@ -18,6 +19,7 @@ from cocotb_tests.uvm.agents import (
     WireInAgent,
     WireOutAgent,
 )
+from cocotb_tests.uvm.coverage import NicCoverage
 from cocotb_tests.uvm.host import Host, SequencerBus
 from cocotb_tests.uvm.predictor import Predictor
 from cocotb_tests.uvm.ring_monitor import RingMonitor
@@ -39,8 +41,13 @@ class NicScoreboard(uvm_component):
         self.rings = RingMonitor(self.harness.memory.view.read, self.harness.data_w // 8)
         self.judge = NicJudge(self.predictor, self.rings.features)
         self.interrupts = 0
+        self.coverage = NicCoverage(DEFAULT_MAC, self.harness.data_w // 8)
+        self.judge.on_outcome.append(self.coverage.arrival)
+        self.judge.on_fate.append(self.coverage.fate)
         self.rings.on_offered.append(self._offered)
         self.rings.on_received.append(self._received)
+        self.rings.on_fault.append(self.judge.failed)
+        self.rings.on_cut.append(lambda queue, done: (self.judge.ended if done else self.judge.cut)(queue))
         self.bar = Listener("bar", self, self._bar)
         self.memory = Listener("memory", self, self._memory)
         self.wire_in = Listener("wire_in", self, self._wire_in)
@@ -61,13 +68,15 @@ class NicScoreboard(uvm_component):
     def _memory(self, seen: Seen) -> None:
         self.judge.cycle = seen.cycle
         access: MemoryAccess = seen.what
+        self.coverage.memory(self.harness.memory.knobs)
         if access.write:
             self.rings.on_write(access.addr, access.data, access.strobes, access.queue, access.resp)
         else:
             self.rings.on_read(access.addr, access.size, access.queue, access.resp)
 
-    def _offered(self, pair: int, octets: bytes) -> None:
-        self.judge.offered(pair, octets)
+    def _offered(self, pair: int, chain: Chain) -> None:
+        self.judge.offered(pair, chain.data or b"")
+        self.coverage.chain(chain, self.rings.features.header_bytes)
 
     def _received(self, pair: int, octets: bytes) -> None:
         self.judge.received(pair, octets)
@@ -79,10 +88,13 @@ class NicScoreboard(uvm_component):
     def _wire_out(self, seen: Seen) -> None:
         self.judge.cycle = seen.cycle
         self.judge.wire_out(seen.what)
+        self.coverage.wire(self.harness.wire.knobs)
 
     def _msix(self, seen: Seen) -> None:
         vector = seen.what[1]
         self.interrupts += 1
+        if self.harness.msix.knobs.stall:
+            self.coverage.hit("pressure", "interrupts stall")
         if not 0 <= vector <= 2 * self.predictor.pairs:
             self.judge.problems.append(f"cycle {seen.cycle}: an interrupt with data {vector:#x}")
 
@@ -132,7 +144,11 @@ class NicEnv(uvm_env):
         device, judge = self.host.device, self.scoreboard.judge
         judge.cycle = self.harness.loop.cycle
         stats = await device.statistics()
+        cocotb.log.info("%s", {name: value for name, value in stats.items() if value})
         queues = {q: await device.queue_statistics(q) for q in range(2 * self.host.pairs)}
         self.scoreboard.check()
         judge.finish(stats, queues)
+        self.scoreboard.coverage.statistics(stats)
+        waits = sum(agent.driver.waits for agent in self.host.transmit)
+        self.scoreboard.coverage.hit("pressure", "ring full", waits)
         return stats

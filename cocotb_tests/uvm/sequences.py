@@ -6,7 +6,7 @@ Addresses and ports come from a small space, so that frames often meet the entri
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -81,6 +81,8 @@ class FrameSequence(uvm_sequence):
         for _ in range(self.count):
             kind = rng.random()
             frame = rng.randbytes(rng.randint(1, 13)) if kind < 0.02 else inbound(rng, self.hot)
+            if 0.05 < kind < 0.06:
+                frame = frame[: rng.choice((14, 15))]
             gap = 0 if rng.random() < self.crowd else rng.randrange(self.longest)
             item = FrameItem(frame, bad=0.02 < kind < 0.05, gap_cycles=gap)
             await self.start_item(item)
@@ -107,8 +109,8 @@ class ChainSequence(uvm_sequence):
         if big:
             recipe.payload = rng.randbytes(rng.randint(1000, LARGEST - 200))
         frame, request = make(recipe), Request()
-        if kind < 0.02:
-            frame = frame[: rng.randint(1, 13)]
+        if kind < 0.04:
+            frame = frame[: rng.randint(1, 13) if kind < 0.02 else rng.choice((14, 15))]
         elif big or 0.25 < kind < 0.5:
             request = self.maker.request(asked, frame, honest=rng.random() < 0.9)
             request = replace(request, gso_size=rng.choice((536, 1448)) if request.gso_size else 0)
@@ -127,8 +129,16 @@ class ChainSequence(uvm_sequence):
 class TableChanges:
     """Inserts, deletes and redirects while frames fly; entries of `kept` are never touched."""
 
-    def __init__(self, rng: random.Random, steering: Steering, pairs: int, pause_cycles: int = 300) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        steering: Steering,
+        pairs: int,
+        hit: Callable[[str, str], None],
+        pause_cycles: int = 300,
+    ) -> None:
         self.rng, self.steering, self.pairs, self.pause = rng, steering, pairs, pause_cycles
+        self.hit = hit
         self.done = 0
         self.hot: deque[Tuple] = deque(maxlen=4)  # flows that were changed last, or are about to be
 
@@ -161,15 +171,18 @@ class TableChanges:
                 table, handle, asked = handles.pop(rng.randrange(len(handles)))
                 await self.announce(asked, host)
                 await table.delete(handle)
+                self.hit("setting", "delete")
             elif handles and deed < 0.55:
                 table, handle, asked = rng.choice(handles)
                 await self.announce(asked, host)
                 await table.redirect(handle, self.action())
+                self.hit("setting", "redirect")
             elif deed < 0.8:
                 key = self.flow_key(asked)
                 await self.announce(asked, host)
                 if flows.lookup(key) is None:
                     handles.append((flows, await flows.insert(key, self.action()), asked))
+                    self.hit("setting", "insert")
             else:
                 local = None if rng.random() < 0.4 else octets(asked.ipv6, asked.local)
                 wanted = ListenerKey.of(asked.proto, local, asked.local_port, ipv6=bool(asked.ipv6))

@@ -99,6 +99,7 @@ class NicTest(uvm_test):
         await env.host.bring_up(self.features(), 40)
         changes, own = await self.settings(pairs)
         forever = [cocotb.start_soon(env.host.receive(pair)) for pair in range(pairs)]
+        forever.append(cocotb.start_soon(env.guard()))
         passing = [cocotb.start_soon(changes.run(env.host))]
         if self.troubles:
             passing.append(cocotb.start_soon(more.run()))
@@ -112,10 +113,12 @@ class NicTest(uvm_test):
         size = 20 if self.hash_report else 12
 
         def sending(share: int) -> list[Any]:
-            return [
-                ChainSequence(rng, count // pairs // share, own.get(pair, []), size).start(agent.sequencer)
-                for pair, agent in enumerate(env.host.transmit)
-            ]
+            jobs = []
+            for pair, agent in enumerate(env.host.transmit):
+                others = [flow for who, flows in own.items() if who != pair for flow in flows]
+                chains = ChainSequence(rng, count // pairs // share, own.get(pair, []), others, size)
+                jobs.append(chains.start(agent.sequencer))
+            return jobs
 
         troubles = Troubles(rng, env.host, hit)
         jobs = [FrameSequence(rng, 3 * count, changes.hot).start(env.wire_in.sequencer), *sending(1)]
@@ -138,8 +141,9 @@ class NicTest(uvm_test):
             hit("reset", "device")
             await together
         await FrameSequence(rng, 20, crowd=0.0, longest_gap_cycles=300).start(env.wire_in.sequencer)
+        changes.over = more.over = True
         for task in passing:
-            task.cancel()
+            await task
         stats = await env.verdict()
         for task in forever:
             task.cancel()

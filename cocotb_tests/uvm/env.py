@@ -29,6 +29,7 @@ from sim.pins import DEFAULT_MAC, PinsHarness
 
 QUIET_CYCLES = 1500  # nothing has moved for so long: nothing will
 PATIENCE_CYCLES = 200_000
+CHECK_CYCLES, STUCK_CYCLES = 1000, 20_000
 
 
 class NicScoreboard(uvm_component):
@@ -124,6 +125,20 @@ class NicEnv(uvm_env):
             getattr(self, name).monitor.ap.connect(listener.analysis_export)
         self.bus = SequencerBus(self.bar.sequencer, self.harness)
         self.host.attach(self.bus, self.scoreboard.rings)
+
+    async def guard(self) -> None:
+        """For ever: raise on anything wrong, or when nothing has moved for a long time."""
+        board, loop = self.scoreboard, self.harness.loop
+        last, since = -1, loop.cycle
+        while True:
+            await self.host.scene.cycles(CHECK_CYCLES)
+            board.check()
+            moved = board.judge.exact.total() + board.judge.delivered.total()
+            if moved != last:
+                last, since = moved, loop.cycle
+            assert loop.cycle - since < STUCK_CYCLES, (
+                f"nothing moves: {board.rings.state()}; {self.host.state()}"
+            )
 
     async def quiet(self) -> None:
         """Wait until nothing moves any more."""

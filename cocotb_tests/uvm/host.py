@@ -227,6 +227,12 @@ class Host(uvm_component):
                 while queue // 2 in self.busy:
                     await self.scene.cycles(REST_CYCLES)
 
+    def state(self) -> str:
+        """One line for messages."""
+        pumps = [*(agent.driver.pump for agent in self.transmit), *self.receivers]
+        rest = f"paused {sorted(self.paused)}, starved {sorted(self.starved)}, modes {self.modes}"
+        return "; ".join([*(f"{pump.state()}, {len(pump.cells.free)} cells" for pump in pumps), rest])
+
     def outstanding(self, queue: int) -> int:
         """Chains that the device has."""
         return self.device.queues[queue].outstanding

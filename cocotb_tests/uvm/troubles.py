@@ -19,7 +19,7 @@ Hit = Callable[[str, str], None]
 
 
 class SettingChanges:
-    """Weights, classes, rate limits, moderation, RSS, guard and windows, for ever.
+    """Weights, classes, rate limits, moderation, RSS, guard and windows, until `over`.
 
     Everything is inside the windows: they are there to be switched on and off. Pairs of `unguarded` stay so.
     """
@@ -28,6 +28,7 @@ class SettingChanges:
         self.rng, self.host, self.hit, self.unguarded = rng, host, hit, unguarded
         self.guard = Guard(host.device.bus)
         self.done = 0
+        self.over = False
 
     async def begin(self) -> None:
         """Before the queues are enabled."""
@@ -36,7 +37,7 @@ class SettingChanges:
 
     async def run(self) -> None:
         rng, bus, pairs = self.rng, self.host.device.bus, self.host.pairs
-        while True:
+        while not self.over:
             await self.host.scene.cycles(rng.randrange(600))
             pair, on = rng.randrange(pairs), rng.random() < 0.5
             deed = rng.choice(("share", "share", "moderation", "rss", "guard", "windows"))

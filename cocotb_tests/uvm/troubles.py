@@ -15,6 +15,7 @@ from driver.windows import Guard, Window
 BYTES_A_CYCLE = 250_000_000  # of a rate limit, a second
 PATIENCE_CYCLES = 20_000
 EVENT_BYTES = 4
+AIMS = (StopReason.DESC_READ, StopReason.EVENT_READ, StopReason.USED_WRITE, StopReason.EVENT_WRITE)
 Hit = Callable[[str, str], None]
 
 
@@ -77,30 +78,35 @@ class Troubles:
             await host.scene.cycles(rng.randrange(self.pause))
             if self.over:
                 return
-            queue = rng.choice(host.mortal)
-            side = "tx" if queue & 1 else "rx"
+            side = rng.randrange(2)
+            queue = rng.choice([queue for queue in host.mortal if queue & 1 == side])
+            name = "tx" if side else "rx"
             if rng.random() < 0.5:
                 reason = await self.fail(queue)
                 state = "stopped" if reason else "unharmed"
                 if reason:
-                    self.hit("stop", f"{side} {reason.name}")
+                    self.hit("stop", f"{name} {reason.name}")
             else:
                 state = "busy" if host.outstanding(queue) else "idle"
             await host.restart(queue)
-            self.hit("reset", f"{side} {state}")
+            self.hit("reset", f"{name} {state}")
             self.done += 1
 
     async def fail(self, queue: int) -> StopReason:
         """Let accesses of a queue fail until it stops; return why it did, NONE if it had nothing to do."""
         memory = self.host.harness.memory
-        chance, reads = self.rng.choice((0.1, 0.5, 1.0)), self.rng.choice((True, False, None))
+        chance = self.rng.choice((0.1, 0.5, 1.0))
+        data = StopReason.DATA_READ if queue & 1 else StopReason.DATA_WRITE
+        aim = self.rng.choice((*AIMS, data, None))  # what shall fail; None: anything
         self._failed.clear()
 
         def fault(kind: str, addr: int, size: int, who: int) -> bool:
-            unwanted = reads is not None and (kind == READ) is not reads
-            if who != queue or unwanted or self.rng.random() > chance:
+            if who != queue or self.rng.random() > chance:
                 return False
-            self._failed.add(self._reason(queue, kind, addr, size))
+            reason = self._reason(queue, kind, addr, size)
+            if aim not in (None, reason):
+                return False
+            self._failed.add(reason)
             return True
 
         memory.fault = fault

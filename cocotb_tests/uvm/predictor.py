@@ -59,6 +59,8 @@ class Sending:
     fates: list[Departure] = field(default_factory=list)
     left: int = 0  # frames of it that are on the wire
     life: int = 0  # resets of its queue before it
+    seen: int = -1  # changes of the settings that its fates take into account
+    train: Train | None = None  # fragments before it
     cut: bool = False  # its queue failed or was reset: if it does not leave, no later one of its life does
 
 
@@ -101,9 +103,12 @@ class Predictor:
         return classify(octets, self.mac, self.pairs, settings.rss, found)
 
     def send(self, sending: Sending, features: int, header_bytes: int, now: int) -> None:
-        """Fill in the fates; in the order of each queue."""
-        train = self._trains.get(sending.pair)
-        after = train
+        """Fill in the fates, in the order of each queue; again when settings have changed since."""
+        first = sending.seen < 0
+        sending.seen = self.watch.changes
+        if first:
+            sending.train = self._trains.get(sending.pair)
+        after = train = sending.train
         known: set[tuple[int, frozenset[int]]] = set()
         for settings in self.watch.during(sending.cycle, now):
             what = id(settings.tables), settings.guarded
@@ -113,9 +118,9 @@ class Predictor:
             fate, after = self._send(sending, settings, features, header_bytes, train)
             if fate not in sending.fates:
                 sending.fates.append(fate)
-        if after is None:
+        if first and after is None:
             self._trains.pop(sending.pair, None)
-        else:
+        elif first and after is not None:
             self._trains[sending.pair] = after
 
     def _send(

@@ -204,10 +204,11 @@ class NicJudge:
         return False
 
     def _judge(self, sending: Sending) -> None:
-        if not sending.fates:
+        fresh = sending.seen < 0
+        if fresh or (not sending.left and sending.seen != self.predictor.watch.changes):
             size = self.features.header_bytes
             self.predictor.send(sending, self.features.bits, size, self.cycle)
-            for listener in self.on_fate:
+            for listener in self.on_fate if fresh else ():
                 listener(sending)
 
     def _dropped(self, sending: Sending) -> None:

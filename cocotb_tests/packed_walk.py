@@ -15,7 +15,7 @@ NEXT, WRITE, INDIRECT = 1 << 0, 1 << 1, 1 << 2  # 2.8.1, 2.8.7
 AVAIL_BIT, USED_BIT = 7, 15
 DESC = struct.Struct("<QIHH")  # addr, len, id, flags
 DESC_READ, DATA_READ = 2, 4
-DESC_LENGTH, DESC_FLAGS, CHAIN_BROKEN, CHAIN_LONG = 8, 9, 10, 11
+DESC_LENGTH, DESC_FLAGS, CHAIN_BROKEN, CHAIN_LONG, BAD_TABLE = 8, 9, 10, 11, 13
 
 ReadMemory = Callable[[int, int], bytes | None]
 
@@ -45,6 +45,7 @@ class Chain:
     buffer_id: int
     elements: list[tuple[int, int, bool]]
     data: bytes | None = None  # transmit: the bytes at the time of the offer; None if memory lacks some
+    table: tuple[int, int] | None = None  # addr_bus, len_bytes of the indirect table that held the elements
 
     @property
     def size_bytes(self) -> int:
@@ -66,6 +67,7 @@ class RingWalk:
     next_used: Place = field(default_factory=Place)
     count: int = 0
     broken: int = 0  # stop reason that the device owes at next_offer, 0 for none
+    tables: bool = False  # VIRTIO_F_INDIRECT_DESC was negotiated
 
     @property
     def end(self) -> int:
@@ -108,6 +110,8 @@ class RingWalk:
             addr, length, buffer_id, flags = entry
             if not self._available(flags, place.wrap):
                 return self._illegal(CHAIN_BROKEN)
+            if self.tables and flags & INDIRECT and not elements:
+                return self._table(addr, length, buffer_id, flags)
             if flags & INDIRECT or bool(flags & WRITE) == self.device_reads:
                 return self._illegal(DESC_FLAGS)
             if length == 0:
@@ -120,6 +124,26 @@ class RingWalk:
             place.advance(self.size_slots)
             entry = self._entry(place.slot)
         return self._illegal(DESC_READ)
+
+    def _table(self, addr: int, length: int, buffer_id: int, flags: int) -> Chain | None:
+        """A chain whose elements are in a table (2.8.8): it takes one slot of the ring."""
+        if flags & NEXT or length == 0 or length % DESC.size or length > DESC.size * self.chain_limit:
+            return self._illegal(BAD_TABLE)
+        octets = self.read(addr, length)
+        if octets is None:
+            return self._illegal(DESC_READ)
+        elements = []
+        for part, size, _, bits in DESC.iter_unpack(octets):
+            if bits & (NEXT | INDIRECT):
+                return self._illegal(BAD_TABLE)
+            if bool(bits & WRITE) == self.device_reads:
+                return self._illegal(DESC_FLAGS)
+            if size == 0:
+                return self._illegal(DESC_LENGTH)
+            elements.append((part, size, bool(bits & WRITE)))
+        chain = self._chain(elements, buffer_id)
+        chain.slots, chain.table = 1, (addr, length)
+        return chain
 
     def _illegal(self, reason: int) -> Chain | None:
         self.broken = reason

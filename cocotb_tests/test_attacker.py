@@ -35,8 +35,9 @@ from cocotb_tests.uvm.attack_rig import (
 )
 
 TIMEOUT = {"timeout_time": 20, "timeout_unit": "ms"}
-CYCLES = {"short": 30_000, "long": 1_000_000}
+CYCLES = {"short": 40_000, "long": 1_000_000}
 BASELINE_CYCLES = 8_000
+MEMORY_ERRORS = {"DESC_READ", "EVENT_READ", "DATA_READ", "DATA_WRITE", "USED_WRITE", "EVENT_WRITE"}
 SLOWEST = 0.9  # of the goodput beside an honest sender; runs of 10^4 cycles differ by some hundredths
 
 
@@ -63,7 +64,8 @@ async def baseline(rig: AttackRig) -> float:
 @nic_test(**TIMEOUT)
 @cocotb.parametrize(busy=[True, False])
 async def attacker_is_confined(dut: Any, busy: bool) -> None:
-    """Random descriptors, memory changed in flight, forged frames, doorbells: nothing gets out.
+    """Random descriptors, memory changed in flight, forged frames, doorbells, windows that change, errors of
+    its memory: nothing gets out.
 
     busy: the innocent pair always has frames to send, and its goodput is judged; else the attacker has most
     of the bus, and does more.
@@ -87,6 +89,7 @@ async def attacker_is_confined(dut: Any, busy: bool) -> None:
     judge = rig.windows
     cocotb.log.info("goodput %.2f bytes a cycle, %.2f beside an honest sender", rate, alone)
     cocotb.log.info("deeds %s; lives %d, stops %s", dict(rig.attacker.deeds), rig.lives, dict(rig.stops))
+    cocotb.log.info("windows redrawn %d times, granted %d times", rig.redrawn, rig.granted)
     cocotb.log.info(
         "attacker: %d reads, %d writes, %d frames out; innocent: %d frames in",
         judge.reads, judge.writes, rig.wire_judge.own, rig.receiving.received,
@@ -100,6 +103,8 @@ async def attacker_is_confined(dut: Any, busy: bool) -> None:
     stopped = sum(count for name, count in stats.items() if name.startswith("tx_drop_guard"))
     assert min(judge.reads, judge.writes) > 50 and rig.stops["WINDOW"] > 2, "no attack to speak of"
     assert busy or min(rig.wire_judge.own, stopped) > 50, "no attack to speak of"
+    assert rig.redrawn, "its windows never changed"
+    assert busy or rig.stops.keys() & MEMORY_ERRORS, "no errors of its memory"
     lost = rig.board.counts["skipped"]  # the memory is slow under this load: buffers may come late
     drops = (await rig.device.queue_statistics(2 * GOOD))["drops"] + stats["rx_drop_overflow"]
     assert lost <= drops, f"{lost} frames for the innocent were lost, {drops} are counted"

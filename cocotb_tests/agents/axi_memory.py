@@ -8,6 +8,7 @@ returns memory as it was at some moment between its address and its data; nothin
 
 import heapq
 import random
+from bisect import insort
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -224,7 +225,8 @@ class AxiMemory:
             self._finish_beat()
         waiting = self._reads_waiting
         while waiting and waiting[0][0] <= self._cycle:
-            self._reads_live.append(heapq.heappop(waiting)[2])
+            # By the time when each was ready: the next of an ID does not queue behind all that came since.
+            insort(self._reads_live, heapq.heappop(waiting)[2], key=lambda read: read.ready_at)
         read = self._choose()
         if read is None or not self._go("r"):
             self._set("rvalid", 0)
@@ -261,7 +263,7 @@ class AxiMemory:
         same_id = self._reads_by_id[read.axi_id]
         same_id.popleft()
         if same_id:
-            self._push(self._reads_waiting, max(same_id[0].ready_at, self._cycle), same_id[0])
+            self._push(self._reads_waiting, same_id[0].ready_at, same_id[0])
 
     # Writes ---------------------------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 
 import struct
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from cocotb_tests.frame_rules import HEADER_BYTES
@@ -15,7 +15,7 @@ from cocotb_tests.raw_ring import Events, RawQueue
 from cocotb_tests.rig import Rig
 from cocotb_tests.scoreboard import Scoreboard
 from cocotb_tests.traffic import Layout, Receiver, Sender, receiver, sender
-from cocotb_tests.uvm.attack_judge import WindowJudge, WireJudge, unchanged
+from cocotb_tests.uvm.attack_judge import Range, WindowJudge, WireJudge, unchanged
 from cocotb_tests.uvm.attacker import ARENA_BYTES, RING_SLOTS_MAX, Arena, Attacker, Hand
 from driver.registers import Feature, StopReason
 from driver.steering import FlowKey, Found, ListenerKey, Steering, to_queue
@@ -26,6 +26,7 @@ FRAME_BYTES = 314
 RING_SLOTS = 512  # a frame takes 6 cycles: 3,000 cycles of work, so that the ring never runs dry
 POLL_CYCLES = 24
 STUCK = 40  # offers that found no room
+NO_MEMORY = Range(0x1234_5678_9000, 0x1234_5678_9FFF, True, True)  # a window over nothing: DECERR
 FEATURES = BASE_FEATURES | sum(
     1 << feature
     for feature in (
@@ -93,6 +94,11 @@ def packet(asked: Tuple, number: int, size: int, *, inwards: bool) -> bytes:
     return make(recipe)
 
 
+def window(r: Range) -> Window:
+    """As the driver wants it."""
+    return Window(r.low, r.last, r.read, r.write)
+
+
 async def keep_busy(pump: Sender, frames: Iterator[bytes], pause_cycles: int = 0) -> None:
     """Send frames without end, with as many offered as the ring holds, or one now and then."""
     pump.queue.set_interrupts(Events.DISABLE)
@@ -141,6 +147,9 @@ class AttackRig(Rig):
         self.good_bytes = self.evil_bytes = 0
         self.stops: Counter[str] = Counter()
         self.lives = 0
+        self.fault_rate = 0.0  # chance that an access of the attacker's gets SLVERR
+        self.redrawn = self.granted = 0  # changes of the windows, with its queues off and on
+        harness.memory.fault = self._fault
         self.confined = True  # False: the windows are off, to see whether the judge notices
         self._good_in: set[bytes] = set()
         self._good_out: set[bytes] = set()
@@ -157,6 +166,9 @@ class AttackRig(Rig):
     def _write(self, addr: int, data: bytes, strobes: int, queue: int, resp: int) -> None:
         if queue // 2 != EVIL:
             self.board.on_write(addr, data, strobes, queue, resp)
+
+    def _fault(self, kind: str, addr: int, size: int, queue: int) -> bool:
+        return queue // 2 == EVIL and self.fault_rate > 0 and self.rng.random() < self.fault_rate
 
     def _wire_out(self, frame: bytes) -> None:
         self.wire.take()
@@ -236,9 +248,7 @@ class AttackRig(Rig):
         if all(2 * EVIL + which in self.device.queues for which in (0, 1)):
             return
         if not self.lives:
-            self.windows.ranges = list(arena.windows)
-            wanted = [Window(r.low, r.last, r.read, r.write) for r in arena.windows]
-            await self.guard.set_windows(EVIL, wanted, on=self.confined)
+            await self._set_windows(arena.windows)
             await self.guard.guard(EVIL)
         self.lives += 1
         for which in (0, 1):
@@ -257,6 +267,36 @@ class AttackRig(Rig):
             self.device.regions[number] = []
             self.attacker.hands[number] = Hand(number, ring, slots)
         self.attacker.malice = rng.choice((0.0, 0.02, 0.1, 0.4))
+        self.fault_rate = rng.choice((0.0, 0.0, 0.0, 0.03))
+
+    async def _set_windows(self, ranges: Sequence[Range]) -> None:
+        """Set all windows while both queues are off: nothing may be touched meanwhile."""
+        self.windows.ranges = []
+        await self.guard.set_windows(EVIL, map(window, ranges), on=self.confined)
+        self.windows.ranges = list(ranges)
+
+    async def redraw(self) -> None:
+        """Other windows: fewer, smaller, or over no memory. Takes both queues away."""
+        rng, (rings, buffers, *rest) = self.rng, self.arena.windows
+        for number in (2 * EVIL, 2 * EVIL + 1):
+            if number in self.device.queues:
+                await self.reset_evil(number)
+        if rng.random() < 0.4:
+            cut = rng.randrange(1, 0x2000)
+            buffers = Range(buffers.low + cut, buffers.last - rng.randrange(0x2000), True, rng.random() < 0.8)
+        ranges = [rings, buffers, *(r for r in rest if rng.random() < 0.5)]
+        if len(ranges) < len(self.arena.windows) and rng.random() < 0.5:
+            ranges.append(NO_MEMORY)
+        await self._set_windows(ranges)
+        self.redrawn += 1
+
+    async def grant(self) -> None:
+        """Give one more window while the queues work."""
+        missing = [r for r in self.arena.windows[2:] if r not in self.windows.ranges]
+        if missing and len(self.windows.ranges) < len(self.arena.windows):
+            self.windows.ranges.append(missing[0])
+            await self.guard.set_range(EVIL, len(self.windows.ranges) - 1, window(missing[0]))
+            self.granted += 1
 
     async def reset_evil(self, number: int) -> None:
         self.attacker.hands.pop(number, None)
@@ -277,6 +317,10 @@ class AttackRig(Rig):
                 elif not told.stopped and rng.random() > 0.02:
                     continue
                 await self.reset_evil(number)
+            if self.confined and rng.random() < 0.03:
+                await self.redraw()
+            elif self.confined and rng.random() < 0.03:
+                await self.grant()
             await self.enable_evil()
 
     async def assault(self) -> None:

@@ -20,7 +20,7 @@ FLOW_WRITE, FLOW_CLEAR, LISTENER_WRITE, LISTENER_CLEAR = 1, 2, 4, 5
 RSS_CONTROL, RSS_TYPES, RSS_KEY, RSS_TABLE = 0x9400, 0x9404, 0x9410, 0x9480
 GUARD_SELECT, GUARD_CONTROL = 0x9800, 0x9804
 SETTLE_CYCLES = 64  # after which a plain register write surely holds
-KEPT = 256  # versions
+KEPT = 4096  # versions; one setting of RSS makes forty
 
 
 @dataclass(frozen=True, slots=True)

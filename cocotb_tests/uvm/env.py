@@ -8,6 +8,7 @@ import cocotb
 from pyuvm import ConfigDB, uvm_component, uvm_env
 
 from cocotb_tests.agents.bar import BarAccess
+from cocotb_tests.packed_walk import Chain
 from cocotb_tests.uvm.agents import (
     BarAgent,
     Listener,
@@ -18,6 +19,7 @@ from cocotb_tests.uvm.agents import (
     WireInAgent,
     WireOutAgent,
 )
+from cocotb_tests.uvm.coverage import NicCoverage
 from cocotb_tests.uvm.host import Host, SequencerBus
 from cocotb_tests.uvm.predictor import Predictor
 from cocotb_tests.uvm.ring_monitor import RingMonitor
@@ -27,6 +29,7 @@ from sim.pins import DEFAULT_MAC, PinsHarness
 
 QUIET_CYCLES = 1500  # nothing has moved for so long: nothing will
 PATIENCE_CYCLES = 200_000
+CHECK_CYCLES, STUCK_CYCLES = 1000, 20_000
 
 
 class NicScoreboard(uvm_component):
@@ -39,8 +42,13 @@ class NicScoreboard(uvm_component):
         self.rings = RingMonitor(self.harness.memory.view.read, self.harness.data_w // 8)
         self.judge = NicJudge(self.predictor, self.rings.features)
         self.interrupts = 0
+        self.coverage = NicCoverage(DEFAULT_MAC, self.harness.data_w // 8)
+        self.judge.on_outcome.append(self.coverage.arrival)
+        self.judge.on_fate.append(self.coverage.fate)
         self.rings.on_offered.append(self._offered)
         self.rings.on_received.append(self._received)
+        self.rings.on_fault.append(self.judge.failed)
+        self.rings.on_cut.append(lambda queue, done: (self.judge.ended if done else self.judge.cut)(queue))
         self.bar = Listener("bar", self, self._bar)
         self.memory = Listener("memory", self, self._memory)
         self.wire_in = Listener("wire_in", self, self._wire_in)
@@ -61,13 +69,15 @@ class NicScoreboard(uvm_component):
     def _memory(self, seen: Seen) -> None:
         self.judge.cycle = seen.cycle
         access: MemoryAccess = seen.what
+        self.coverage.memory(self.harness.memory.knobs)
         if access.write:
             self.rings.on_write(access.addr, access.data, access.strobes, access.queue, access.resp)
         else:
             self.rings.on_read(access.addr, access.size, access.queue, access.resp)
 
-    def _offered(self, pair: int, octets: bytes) -> None:
-        self.judge.offered(pair, octets)
+    def _offered(self, pair: int, chain: Chain) -> None:
+        self.judge.offered(pair, chain.data or b"")
+        self.coverage.chain(chain, self.rings.features.header_bytes)
 
     def _received(self, pair: int, octets: bytes) -> None:
         self.judge.received(pair, octets)
@@ -79,10 +89,13 @@ class NicScoreboard(uvm_component):
     def _wire_out(self, seen: Seen) -> None:
         self.judge.cycle = seen.cycle
         self.judge.wire_out(seen.what)
+        self.coverage.wire(self.harness.wire.knobs)
 
     def _msix(self, seen: Seen) -> None:
         vector = seen.what[1]
         self.interrupts += 1
+        if self.harness.msix.knobs.stall:
+            self.coverage.hit("pressure", "interrupts stall")
         if not 0 <= vector <= 2 * self.predictor.pairs:
             self.judge.problems.append(f"cycle {seen.cycle}: an interrupt with data {vector:#x}")
 
@@ -113,6 +126,20 @@ class NicEnv(uvm_env):
         self.bus = SequencerBus(self.bar.sequencer, self.harness)
         self.host.attach(self.bus, self.scoreboard.rings)
 
+    async def guard(self) -> None:
+        """For ever: raise on anything wrong, or when nothing has moved for a long time."""
+        board, loop = self.scoreboard, self.harness.loop
+        last, since = -1, loop.cycle
+        while True:
+            await self.host.scene.cycles(CHECK_CYCLES)
+            board.check()
+            moved = board.judge.exact.total() + board.judge.delivered.total()
+            if moved != last:
+                last, since = moved, loop.cycle
+            assert loop.cycle - since < STUCK_CYCLES, (
+                f"nothing moves: {board.rings.state()}; {self.host.state()}"
+            )
+
     async def quiet(self) -> None:
         """Wait until nothing moves any more."""
         await self.host.drain()
@@ -132,7 +159,11 @@ class NicEnv(uvm_env):
         device, judge = self.host.device, self.scoreboard.judge
         judge.cycle = self.harness.loop.cycle
         stats = await device.statistics()
+        cocotb.log.info("%s", {name: value for name, value in stats.items() if value})
         queues = {q: await device.queue_statistics(q) for q in range(2 * self.host.pairs)}
         self.scoreboard.check()
         judge.finish(stats, queues)
+        self.scoreboard.coverage.statistics(stats)
+        waits = sum(agent.driver.waits for agent in self.host.transmit)
+        self.scoreboard.coverage.hit("pressure", "ring full", waits)
         return stats

@@ -33,6 +33,7 @@ class Arrival:
     octets: bytes
     cycle: int
     outcomes: list[Outcome] = field(default_factory=list)
+    unseen: bool = False  # a queue that it may be for failed: whether it was delivered cannot be seen
 
     @property
     def pairs(self) -> set[int | None]:
@@ -57,6 +58,10 @@ class Sending:
     cycle: int
     fates: list[Departure] = field(default_factory=list)
     left: int = 0  # frames of it that are on the wire
+    life: int = 0  # resets of its queue before it
+    seen: int = -1  # changes of the settings that its fates take into account
+    train: Train | None = None  # fragments before it
+    cut: bool = False  # its queue failed or was reset: if it does not leave, no later one of its life does
 
 
 class Predictor:
@@ -66,6 +71,10 @@ class Predictor:
         self.watch = ConfigWatch()
         self.mac, self.pairs = mac, pairs
         self._trains: dict[int, Train] = {}
+
+    def forget(self, pair: int) -> None:
+        """A pair's transmit queue starts anew."""
+        self._trains.pop(pair, None)
 
     def door(self, octets: bytes, bad: bool) -> str:
         """The counter under which a frame is refused at once, or an empty text."""
@@ -94,16 +103,24 @@ class Predictor:
         return classify(octets, self.mac, self.pairs, settings.rss, found)
 
     def send(self, sending: Sending, features: int, header_bytes: int, now: int) -> None:
-        """Fill in the fates; in the order of each queue."""
-        train = self._trains.get(sending.pair)
-        after = train
+        """Fill in the fates, in the order of each queue; again when settings have changed since."""
+        first = sending.seen < 0
+        sending.seen = self.watch.changes
+        if first:
+            sending.train = self._trains.get(sending.pair)
+        after = train = sending.train
+        known: set[tuple[int, frozenset[int]]] = set()
         for settings in self.watch.during(sending.cycle, now):
+            what = id(settings.tables), settings.guarded
+            if what in known:  # they differ in something that has no say here
+                continue
+            known.add(what)
             fate, after = self._send(sending, settings, features, header_bytes, train)
             if fate not in sending.fates:
                 sending.fates.append(fate)
-        if after is None:
+        if first and after is None:
             self._trains.pop(sending.pair, None)
-        else:
+        elif first and after is not None:
             self._trains[sending.pair] = after
 
     def _send(

@@ -5,9 +5,9 @@ Plain Python, so that its own tests need no simulator; `NicScoreboard` in env.py
 """
 
 from collections import Counter, deque
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from cocotb_tests.frame_rules import difference
+from cocotb_tests.frame_rules import MAX_FRAME, difference
 from cocotb_tests.received import DATA_VALID, GUEST_CSUM, HASH, HASH_REPORT, HEADER, Features
 from cocotb_tests.uvm.predictor import COUNTERS, LOOKUP_CYCLES, Arrival, Predictor, Sending
 
@@ -38,7 +38,13 @@ class NicJudge:
         self.sendings: dict[int, deque[Sending]] = {}
         self.delivered: Counter[int] = Counter()
         self.lost: Counter[int] = Counter()
+        self.unseen: Counter[int] = Counter()  # delivered, or lost and counted: the queue had failed
         self.unclear = 0
+        self.lives: Counter[int] = Counter()  # of each virtqueue
+        self._failed: set[int] = set()  # virtqueues whose used descriptors are not to be relied on
+        self._cut: set[int] = set()  # virtqueues that failed or are being reset
+        self.on_outcome: list[Callable[[Arrival], None]] = []
+        self.on_fate: list[Callable[[Sending], None]] = []
 
     # Receive ----------------------------------------------------------------------------------------------
 
@@ -85,7 +91,7 @@ class NicJudge:
         taken, kept = self.arrivals[place], list[Arrival]()
         for arrival in self.arrivals[:place]:
             if arrival.pairs == {pair}:
-                self.lost[pair] += 1
+                (self.unseen if arrival.unseen else self.lost)[pair] += 1
                 self._count(arrival)
             else:
                 kept.append(arrival)
@@ -95,6 +101,8 @@ class NicJudge:
 
     def _count(self, arrival: Arrival) -> None:
         """The counters of one frame: exact where all outcomes agree."""
+        for listener in self.on_outcome:
+            listener(arrival)
         sets = [{COUNTERS[name] for name in outcome.counted} for outcome in arrival.outcomes]
         always, ever = set.intersection(*sets), set.union(*sets)
         self.exact.update(always)
@@ -112,11 +120,38 @@ class NicJudge:
             if (value, report) not in wanted:
                 self._bad(f"pair {pair}: hash {value:#x} report {report}, expected {wanted}")
 
+    # Queues that end --------------------------------------------------------------------------------------
+
+    def failed(self, queue: int) -> None:
+        """An access of a virtqueue got an error response: what it does from now on cannot be told."""
+        self._failed.add(queue)
+        self.cut(queue)
+
+    def cut(self, queue: int) -> None:
+        """A virtqueue is being reset, or must stop: what is offered on it may leave or not, in order."""
+        self._cut.add(queue)
+        for sending in self.sendings.get(queue // 2, ()) if queue & 1 else ():
+            sending.cut = sending.cut or sending.life == self.lives[queue]
+
+    def ended(self, queue: int) -> None:
+        """The reset is done: a new life of the queue begins."""
+        if queue & 1:
+            self.predictor.forget(queue // 2)
+        elif queue in self._failed:
+            for arrival in self.arrivals:
+                self.predictor.steer(arrival, self.cycle)
+                arrival.unseen = arrival.unseen or queue // 2 in arrival.pairs
+        self._cut.discard(queue)
+        self._failed.discard(queue)
+        self.lives[queue] += 1
+
     # Transmit ---------------------------------------------------------------------------------------------
 
     def offered(self, pair: int, octets: bytes) -> None:
         """A chain is available on a pair's transmit queue."""
-        self.sendings.setdefault(pair, deque()).append(Sending(pair, octets, self.cycle))
+        queue = 2 * pair + 1
+        sending = Sending(pair, octets, self.cycle, life=self.lives[queue], cut=queue in self._cut)
+        self.sendings.setdefault(pair, deque()).append(sending)
         self.exact["tx_chains"] += 1
 
     def wire_out(self, frame: bytes) -> None:
@@ -133,17 +168,25 @@ class NicJudge:
     def _next(self, pair: int) -> list[bytes]:
         """Frames that may come next from a pair."""
         found: list[bytes] = []
+        over = -1  # a life that has come to its end
         for sending in self.sendings[pair]:
+            if sending.life == over:
+                continue
             self._judge(sending)
             found += [fate.frames[sending.left] for fate in sending.fates if sending.left < len(fate.frames)]
             if not any(fate.drop for fate in sending.fates):
-                break
+                if not sending.cut:
+                    break
+                over = sending.life
         return found
 
     def _leaves(self, pair: int, frame: bytes) -> bool:
         """Take the frame from the pair's queue if it is next there; chains before it were dropped."""
         line = self.sendings[pair]
+        over = -1  # a life that has come to its end
         for place, sending in enumerate(line):
+            if sending.life == over:
+                continue
             self._judge(sending)
             for fate in sending.fates:
                 if sending.left < len(fate.frames) and fate.frames[sending.left] == frame:
@@ -155,17 +198,26 @@ class NicJudge:
                         line.popleft()
                     return True
             if not any(fate.drop for fate in sending.fates):
-                return False
+                if not sending.cut:
+                    return False
+                over = sending.life
         return False
 
     def _judge(self, sending: Sending) -> None:
-        if not sending.fates:
+        fresh = sending.seen < 0
+        if fresh or (not sending.left and sending.seen != self.predictor.watch.changes):
             size = self.features.header_bytes
             self.predictor.send(sending, self.features.bits, size, self.cycle)
+            for listener in self.on_fate if fresh else ():
+                listener(sending)
 
     def _dropped(self, sending: Sending) -> None:
+        self._judge(sending)
         reasons = {fate.drop for fate in sending.fates if fate.drop}
-        if len(reasons) == 1:
+        if sending.cut:  # dropped, cut off, or never looked at
+            self.exact["tx_chains"] -= 1
+            self.maybe.update({*reasons, "tx_chains", "tx_drop_queue_error", "tx_drop_reset"})
+        elif len(reasons) == 1:
             self.exact.update(reasons)
         else:
             self.maybe.update(reasons)
@@ -186,12 +238,16 @@ class NicJudge:
     def finish(self, stats: Mapping[str, int], queues: Mapping[int, Mapping[str, int]]) -> None:
         """All is quiet. stats: the device's counters by name; queues: those of each virtqueue."""
         filtered, doubtful = self._settle()
+        unseen = sum(self.unseen.values())
+        doubtful += unseen
+        self.maybe["rx_frames"] += unseen
+        self.maybe["rx_bytes"] += unseen * MAX_FRAME
         self._compare(stats)
         lost = sum(self.lost.values())
         counted = sum(stats[name] for name in LOSSES)
         if not lost <= counted + stats["rx_drop_filter"] - filtered <= lost + doubtful:
             self._bad(f"{lost} frames did not arrive (and {doubtful} perhaps), {counted} are counted as lost")
-        low = filtered - stats["rx_drop_overflow"]  # such frames were never looked at
+        low = filtered - stats["rx_drop_overflow"] - stats["rx_drop_reset"]  # such were never looked at
         if not low <= stats["rx_drop_filter"] <= filtered + doubtful:
             self._bad(f"rx_drop_filter is {stats['rx_drop_filter']}, expected {low} to {filtered + doubtful}")
         self._conservation(stats, queues)
@@ -208,12 +264,13 @@ class NicJudge:
             elif None in arrival.pairs:
                 doubtful += 1
             else:
-                self.lost[min(pair for pair in arrival.pairs if pair is not None)] += 1
+                pair = min(pair for pair in arrival.pairs if pair is not None)
+                (self.unseen if arrival.unseen else self.lost)[pair] += 1
         self.arrivals.clear()
         for pair, line in self.sendings.items():
             for sending in line:
                 self._judge(sending)
-                if sending.left or not any(fate.drop for fate in sending.fates):
+                if not sending.cut and (sending.left or not any(fate.drop for fate in sending.fates)):
                     self._bad(f"pair {pair}: {len(sending.octets)} octets offered that never left")
                 else:
                     self._dropped(sending)
@@ -221,7 +278,7 @@ class NicJudge:
         return filtered, doubtful
 
     def _compare(self, stats: Mapping[str, int]) -> None:
-        overflow = stats["rx_drop_overflow"]  # such frames were never looked at
+        overflow = stats["rx_drop_overflow"] + stats["rx_drop_reset"]  # such frames were never looked at
         for name, value in stats.items():
             if name in LOSSES or name == "rx_drop_filter" or not self._predicted(name):
                 continue
@@ -248,10 +305,13 @@ class NicJudge:
             ("rx_wire_frames = rx_frames + drops", stats["rx_wire_frames"], stats["rx_frames"] + drops("rx")),
             ("tx_chains = sent + drops", stats["tx_chains"], sent + drops("tx")),
             ("rx_frames = all queues", stats["rx_frames"], sum(per_queue.values())),
-            *((f"rx{p}_frames", count, self.delivered[p]) for p, count in per_queue.items()),
         ):
             if left != right:
                 self._bad(f"{what}: {left} is not {right}")
+        for pair, count in per_queue.items():
+            seen, most = self.delivered[pair], self.delivered[pair] + self.unseen.total()
+            if not seen <= count <= most:
+                self._bad(f"rx{pair}_frames: {count}, expected {seen} to {most}")
 
     def _bad(self, text: str) -> None:
         if len(self.problems) < 100:

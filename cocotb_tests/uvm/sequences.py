@@ -6,7 +6,7 @@ Addresses and ports come from a small space, so that frames often meet the entri
 
 import random
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -22,6 +22,7 @@ from cocotb_tests.uvm.host import LARGEST, ChainItem, Host
 from driver.steering import TO_DROP, TO_HOST, FlowKey, ListenerKey, Steering, to_queue
 from sim.pins import DEFAULT_MAC
 
+BEAT_BYTES = 64  # of the widest bus; the others divide it
 THEIR_MAC, GROUP_MAC = bytes.fromhex("020000000099"), b"\xff" * 6
 
 
@@ -81,6 +82,8 @@ class FrameSequence(uvm_sequence):
         for _ in range(self.count):
             kind = rng.random()
             frame = rng.randbytes(rng.randint(1, 13)) if kind < 0.02 else inbound(rng, self.hot)
+            if 0.05 < kind < 0.06:
+                frame = frame[: rng.choice((14, 15))]
             gap = 0 if rng.random() < self.crowd else rng.randrange(self.longest)
             item = FrameItem(frame, bad=0.02 < kind < 0.05, gap_cycles=gap)
             await self.start_item(item)
@@ -90,15 +93,20 @@ class FrameSequence(uvm_sequence):
 class ChainSequence(uvm_sequence):
     """`count` chains of one pair: plain frames, checksum requests, TCP to be cut, short and forged ones."""
 
-    def __init__(self, rng: random.Random, count: int, own: list[Tuple], header_bytes: int) -> None:
+    def __init__(
+        self, rng: random.Random, count: int, own: list[Tuple], others: list[Tuple], header_bytes: int
+    ) -> None:
         super().__init__("chains")
-        self.rng, self.count, self.own, self.header_bytes = rng, count, own, header_bytes
+        self.rng, self.count, self.own, self.others = rng, count, own, others
+        self.header_bytes = header_bytes
         self.maker = FrameMaker(rng, SteerModel())
 
     def chain(self) -> bytes:
         rng = self.rng
         kind = rng.random()
         asked = rng.choice(self.own) if self.own and rng.random() < 0.8 else any_tuple(rng)
+        if self.others and rng.random() < 0.05:
+            asked = rng.choice(self.others)
         recipe = self.maker.recipe(asked, rng.choice((8, 64, 200, 700, 1400)))
         recipe.macs = THEIR_MAC + (DEFAULT_MAC if rng.random() < 0.95 else THEIR_MAC)
         if kind < 0.1:
@@ -106,9 +114,11 @@ class ChainSequence(uvm_sequence):
         big = 0.1 < kind < 0.25 and asked.proto == TCP
         if big:
             recipe.payload = rng.randbytes(rng.randint(1000, LARGEST - 200))
+        if rng.random() < 0.1:  # around the end of a beat
+            recipe.payload += rng.randbytes((rng.choice((-1, 0, 1)) - len(make(recipe))) % BEAT_BYTES)
         frame, request = make(recipe), Request()
-        if kind < 0.02:
-            frame = frame[: rng.randint(1, 13)]
+        if kind < 0.04:
+            frame = frame[: rng.randint(1, 13) if kind < 0.02 else rng.choice((14, 15))]
         elif big or 0.25 < kind < 0.5:
             request = self.maker.request(asked, frame, honest=rng.random() < 0.9)
             request = replace(request, gso_size=rng.choice((536, 1448)) if request.gso_size else 0)
@@ -127,8 +137,17 @@ class ChainSequence(uvm_sequence):
 class TableChanges:
     """Inserts, deletes and redirects while frames fly; entries of `kept` are never touched."""
 
-    def __init__(self, rng: random.Random, steering: Steering, pairs: int, pause_cycles: int = 300) -> None:
+    def __init__(
+        self,
+        rng: random.Random,
+        steering: Steering,
+        pairs: int,
+        hit: Callable[[str, str], None],
+        pause_cycles: int = 300,
+    ) -> None:
         self.rng, self.steering, self.pairs, self.pause = rng, steering, pairs, pause_cycles
+        self.hit = hit
+        self.over = False
         self.done = 0
         self.hot: deque[Tuple] = deque(maxlen=4)  # flows that were changed last, or are about to be
 
@@ -150,10 +169,10 @@ class TableChanges:
         await host.scene.cycles(self.rng.randrange(self.pause // 4))
 
     async def run(self, host: Host) -> None:
-        """For ever."""
+        """Until `over`: a task that is cancelled within an access leaves the BAR's sequencer locked."""
         rng, flows, listeners = self.rng, self.steering.flows, self.steering.listeners
         handles: list[tuple[Any, Any, Tuple]] = []
-        while True:
+        while not self.over:
             await host.scene.cycles(rng.randrange(self.pause))
             asked = any_tuple(rng)
             deed = rng.random()
@@ -161,15 +180,18 @@ class TableChanges:
                 table, handle, asked = handles.pop(rng.randrange(len(handles)))
                 await self.announce(asked, host)
                 await table.delete(handle)
+                self.hit("setting", "delete")
             elif handles and deed < 0.55:
                 table, handle, asked = rng.choice(handles)
                 await self.announce(asked, host)
                 await table.redirect(handle, self.action())
+                self.hit("setting", "redirect")
             elif deed < 0.8:
                 key = self.flow_key(asked)
                 await self.announce(asked, host)
                 if flows.lookup(key) is None:
                     handles.append((flows, await flows.insert(key, self.action()), asked))
+                    self.hit("setting", "insert")
             else:
                 local = None if rng.random() < 0.4 else octets(asked.ipv6, asked.local)
                 wanted = ListenerKey.of(asked.proto, local, asked.local_port, ipv6=bool(asked.ipv6))

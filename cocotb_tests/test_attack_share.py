@@ -20,13 +20,8 @@ WINDOW_CYCLES = 12_000
 LATENCY_CYCLES = 60
 EVEN = ({GOOD: 32, EVIL: 32},)
 WEIGHTS = (*EVEN, {GOOD: 96, EVIL: 32}, {GOOD: 32, EVIL: 96})
-# Open: octets are charged, and these styles take bus cycles without any.
-CHEAP = (
-    *("tiny", "forged_tiny", "runts", "empty_frames"),
-    *("chips", "chips_astride", "astride", "small_tables"),
-)
 CRUMBS = ("crumbs", "small")  # open: frames are written one after the other, however many pieces each has
-QUICK = ("segments", "forged", "mixture")
+QUICK = ("segments", "forged", "mixture", "runts", "chips_astride")
 
 
 @cocotb.test(**TIMEOUT)
@@ -93,9 +88,7 @@ def test_shares_of_two(run_bench: RunBench) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("two", [False, True], ids=["one", "two"])
 @pytest.mark.parametrize("style", STYLES)
-def test_all_shares(run_bench: RunBench, request: pytest.FixtureRequest, style: str, two: bool) -> None:
-    if style in CHEAP:
-        request.applymarker(pytest.mark.xfail(reason="octets alone are charged", strict=False))
+def test_all_shares(run_bench: RunBench, style: str, two: bool) -> None:
     plusargs = [f"+style={style}", "+long", *(["+two"] if two else [])]
     run_bench(TOP, "victims_keep_their_share", plusargs=plusargs, **WIDE.parameters)
 

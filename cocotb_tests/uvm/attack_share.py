@@ -35,7 +35,7 @@ from cocotb_tests.uvm.attack_rig import (
 )
 from cocotb_tests.uvm.attack_styles import Chain, Forge, Style
 from cocotb_tests.uvm.attacker import Slice
-from driver.scheduling import TxShare, set_tx_share
+from driver.scheduling import READ_COST_BYTES, TxShare, set_read_cost, set_tx_share
 from driver.windows import Window
 
 SECOND = 3  # the other victim's pair
@@ -167,6 +167,7 @@ class ShareRig(AttackRig):
 
     async def weigh(self, weights: dict[int, int]) -> None:
         """Set the scheduler's weights."""
+        await set_read_cost(self.harness, READ_COST_BYTES)
         for pair, weight in weights.items():
             await set_tx_share(self.harness, pair, TxShare(weight=weight))
 

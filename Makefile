@@ -10,7 +10,7 @@ export XDG_CACHE_HOME := $(CURDIR)/.cache
 PYTEST := $(RUN)/python -m pytest $(if $(T),-k '$(T)')
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test sim sim-long lint type bench synth replay fmt regs docs lock clean distclean
+.PHONY: help setup demo test test-linux sim sim-long lint type bench synth replay fmt regs docs lock clean distclean
 .SUFFIXES:
 MAKEFLAGS += --no-builtin-rules
 
@@ -36,6 +36,10 @@ sim: setup ## simulator tests only (T=name, WAVES=1, SEED=n)
 sim-long: setup ## the slow simulator tests too: long random runs, every size
 	@mkdir -p build
 	@$(PYTEST) -m 'not tap' -n $(JOBS) --dist loadgroup --junitxml=build/junit-long.xml driver userstack sim cocotb_tests
+
+test-linux: setup ## tests with real Linux kernels in namespaces: needs root and /dev/net/tun (T=name)
+	@mkdir -p build
+	@$(PYTEST) -m 'tap and not slow' --junitxml=build/junit-linux.xml sim/linux
 
 lint: setup ## ruff, mypy --strict, verible, Verilator lint, yosys elaboration, registers, file rules
 	@$(RUN)/python -m sim.lint --jobs $(JOBS)

@@ -28,6 +28,7 @@ GOOD = {
     "steering_16k_to_1": 1.0,
     "doorbell_to_wire_cycles": 540.0,
     "wire_to_irq_cycles": 540.0,
+    "fairness_worst_percent": 2.0,
     "arbiter_reservations_per_s": 50_000.0,
     "arbiter_registry_mb": 100.0,
 }

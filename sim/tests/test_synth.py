@@ -2,6 +2,7 @@
 """What `tupelo synth` reads out of yosys's and nextpnr's words, on literal excerpts; no tool is run."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -236,6 +237,25 @@ def test_the_harness_connects_every_port_of_the_nic() -> None:
 
 def test_the_scripts_name_their_parameters_and_no_absolute_path() -> None:
     for script in (synth_flow.xilinx_script, synth_flow.ecp5_script):
-        text = script(Config(2, 128), "build/synth/x")
-        assert "-G QUEUE_PAIRS=2 -G DATA_W=128" in text and "rtl/tupelo_nic.sv" in text
+        text = script(Config(2, 128, flows=64, desc_cache=32), "build/synth/x")
+        assert "-G QUEUE_PAIRS=2 -G DATA_W=128 -G FLOWS=64 -G LISTENERS=1024" in text
+        assert "-G DESC_CACHE=32" in text and "rtl/tupelo_nic.sv" in text
         assert str(ROOT) not in text
+
+
+def test_a_configuration_names_every_parameter_of_the_nic_with_its_default() -> None:
+    text = (ROOT / "rtl" / "tupelo_nic.sv").read_text()
+    defaults = {name: int(value) for name, value in re.findall(r"parameter integer (\w+) *= (\d+)", text)}
+    assert Config(8, 512).values == defaults == synth.AREA_CONFIGS[0].values
+
+
+def test_the_harness_hands_every_parameter_on() -> None:
+    text = (ROOT / "sim" / "hdl" / "synth_top.sv").read_text()
+    for name in synth.CLOCK_CONFIG.values:
+        assert re.search(rf"parameter integer {name} +=", text) and re.search(rf"\.{name} *\({name}\)", text), name
+
+
+def test_small_tables_are_named_in_the_heads_of_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    synth.print_outcome(outcome())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "16,384 flows, 1,024 listeners, 128 reads, 128 descriptors a queue, rings of 1,024" in shown

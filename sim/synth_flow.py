@@ -119,8 +119,8 @@ def xilinx_script(config: Config, folder: str) -> str:
     """Return the yosys script for UltraScale+: synth_xilinx, hierarchy kept, LUTs by ABC instead of ABC9.
 
     The commands between `map_ffs` and `finalize` are those of synth_xilinx with `abc` for `abc9`, which takes
-    several times as long here. `opt_hier` carries constants into modules, and `maccmap` leaves the sum of many
-    words to chains of adders with their carry logic, as a vendor's tool does, not to trees of full adders in LUTs.
+    several times as long here. `opt_hier` carries constants into modules. `maccmap` leaves the sum of many
+    words to adders with their carry logic, as a vendor's tool does, instead of full adders in LUTs.
     No I/O and clock buffers: the NIC is a block inside a design.
     """
     step = "synth_xilinx -family xcup -noiopad -noclkbuf -run"

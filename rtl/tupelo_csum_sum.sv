@@ -36,15 +36,12 @@ module tupelo_csum_sum
   // ---- words of this beat, in four-word groups
   wire [9:0] start_idx = 10'(s_start >> PosW);
   logic [DATA_W-1:0] data;
-  logic [StrbW-1:0] counts;  // bytes of the beat
   logic [Lanes-1:0][33:0] part;
   always_comb begin
-    data   = '0;
-    counts = '0;
-    part   = '0;
+    data = s_data;
+    part = '0;
     if (s_valid && s_sum && s_idx >= start_idx) begin
-      counts = s_idx == start_idx ? {StrbW{1'b1}} << s_start[PosW-1:0] : '1;
-      for (int n = 0; n < StrbW; n++) data[8*n+:8] = s_data[8*n+:8] & {8{counts[n]}};
+      if (s_idx == start_idx) data = s_data & ({DATA_W{1'b1}} << {s_start[PosW-1:0], 3'b000});
       for (int n = 0; n < Lanes; n++) begin
         part[n] = (34'(data[128*n+:32]) + 34'(data[128*n+32+:32])) +
                   (34'(data[128*n+64+:32]) + 34'(data[128*n+96+:32]));

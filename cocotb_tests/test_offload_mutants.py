@@ -62,7 +62,13 @@ MUTANTS = [
         "if (h_ended && h_drop) drop_stat",
         "if (h_ended && h_drop && !v_verdict.drop) drop_stat",
     ),
-    Mutant("tail_not_cleared", "tupelo_tx_segment.sv", "if (b_op_q.last) beat =", "if (1'b0) beat ="),
+    Mutant(
+        "tail_not_cleared",
+        "tupelo_tx_segment.sv",
+        "filled = {StrbW{1'b1}} >> (BytesW'(StrbW) - b_bytes);",
+        "filled = '1;",
+    ),
+    Mutant("walk_ends_a_part_early", "tupelo_tx_header.sv", "2'((end_q + 8'd1) >>", "2'((end_q - 8'd31) >>"),
     Mutant(
         "released_early",
         "tupelo_tx_plan.sv",

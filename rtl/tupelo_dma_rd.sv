@@ -80,7 +80,10 @@ module tupelo_dma_rd
   assign idle_o        = !valid_q && open_q == '0;
 
   wire [63:0] addr = s_event_valid ? s_event_addr : s_desc_valid ? s_desc_addr : s_data_addr;
-  wire [8:0] bytes = s_event_valid ? 9'd4 : s_desc_valid ? s_desc_bytes : s_data_bytes;
+  // of each source, so that the choice comes last
+  wire [7:0] event_len = burst_len(s_event_addr[7:0], 9'd4);
+  wire [7:0] desc_len = burst_len(s_desc_addr[7:0], s_desc_bytes);
+  wire [7:0] data_len = burst_len(s_data_addr[7:0], s_data_bytes);
   wire vq_t queue = s_event_valid ? s_event_queue : s_desc_valid ? s_desc_queue : s_data_queue;
 
   always_ff @(posedge clk) begin
@@ -88,7 +91,7 @@ module tupelo_dma_rd
       valid_q <= s_event_valid || s_desc_valid || s_data_valid;
       id_q    <= s_event_valid ? ReadIdEvent : s_desc_valid ? ReadIdDesc : {1'b0, s_data_slot};
       addr_q  <= {addr[63:BeatShift], {BeatShift{1'b0}}};
-      len_q   <= burst_len(addr[7:0], bytes);
+      len_q   <= s_event_valid ? event_len : s_desc_valid ? desc_len : data_len;
       user_q  <= {1'b0, queue};
     end
     open_q <= open_q + 10'(m_axi_arvalid && m_axi_arready) - 10'(m_axi_rvalid && m_axi_rlast);
@@ -106,6 +109,6 @@ module tupelo_dma_rd
       $fatal(1, "%m answer: read data that nobody asked for, id %h at %0t", m_axi_rid, $time);
   end
 `endif
-  wire unused = &{1'b0, m_axi_rresp[0]};
+  wire unused = &{1'b0, m_axi_rresp[0], addr[BeatShift-1:0]};
 endmodule
 `default_nettype wire

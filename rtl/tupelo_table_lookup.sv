@@ -9,7 +9,10 @@
 module tupelo_table_lookup
   import tupelo_pkg::*;
   import tupelo_table_pkg::*;
-(
+#(
+    parameter integer FLOW_INDEX_W = 11,    // bits of a bucket's number in the flow table
+    parameter integer LISTENER_INDEX_W = 7  // and in the listener table
+) (
     input  wire                                clk,
     input  wire                                rst,
     input  wire         [TableKeyW-1:0]        key_i,
@@ -18,11 +21,11 @@ module tupelo_table_lookup
     input  wire                                s_valid,
     input  wire tuple_t                        s_tuple,
     output wire                                t_valid,
-    output wire         [    HashW-1:0]        t_flow_hash,
+    output wire         [Banks-1:0][FLOW_INDEX_W-1:0] t_flow_index,
     output wire tuple_t                        t_flow_key,
-    output wire         [    HashW-1:0]        t_own_hash,
+    output wire         [Banks-1:0][LISTENER_INDEX_W-1:0] t_own_index,
     output wire listener_key_t                 t_own_key,
-    output wire         [    HashW-1:0]        t_any_hash,
+    output wire         [Banks-1:0][LISTENER_INDEX_W-1:0] t_any_index,
     output wire listener_key_t                 t_any_key,
     input  wire                                flow_match_i,
     input  wire info_t                         flow_i,
@@ -51,46 +54,52 @@ module tupelo_table_lookup
       is_local |= list[n].valid && list[n].ipv6 == ipv6 && list[n].addr == addr;
   endfunction
 
-  wire own_valid, any_valid;
+  // ---- of the 64-bit hash only what numbers a bucket: the first bits of either half
+  wire [Banks-1:0] flow_valid, own_valid, any_valid;
+  assign t_valid = flow_valid[0];
 
-  tupelo_toeplitz #(
-      .IN_W (FlowKeyW),
-      .OUT_W(HashW)
-  ) u_flow_hash (
-      .clk    (clk),
-      .rst    (rst),
-      .key_i  (key_i[TableKeyW-1-:FlowKeyW+HashW-1]),
-      .s_valid(s_valid),
-      .s_data (s_tuple),
-      .m_valid(t_valid),
-      .m_hash (t_flow_hash)
-  );
+  for (genvar b = 0; b < Banks; b++) begin : g_bank
+    localparam integer KeyMsb = TableKeyW - 1 - b * (HashW / Banks);
 
-  tupelo_toeplitz #(
-      .IN_W (ListenerKeyW),
-      .OUT_W(HashW)
-  ) u_own_hash (
-      .clk    (clk),
-      .rst    (rst),
-      .key_i  (key_i[TableKeyW-1-:ListenerKeyW+HashW-1]),
-      .s_valid(s_valid),
-      .s_data (listener_key(1'b0, s_tuple)),
-      .m_valid(own_valid),
-      .m_hash (t_own_hash)
-  );
+    tupelo_toeplitz #(
+        .IN_W (FlowKeyW),
+        .OUT_W(FLOW_INDEX_W)
+    ) u_flow_hash (
+        .clk    (clk),
+        .rst    (rst),
+        .key_i  (key_i[KeyMsb-:FlowKeyW+FLOW_INDEX_W-1]),
+        .s_valid(s_valid),
+        .s_data (s_tuple),
+        .m_valid(flow_valid[b]),
+        .m_hash (t_flow_index[b])
+    );
 
-  tupelo_toeplitz #(
-      .IN_W (ListenerKeyW),
-      .OUT_W(HashW)
-  ) u_any_hash (
-      .clk    (clk),
-      .rst    (rst),
-      .key_i  (key_i[TableKeyW-1-:ListenerKeyW+HashW-1]),
-      .s_valid(s_valid),
-      .s_data (listener_key(1'b1, s_tuple)),
-      .m_valid(any_valid),
-      .m_hash (t_any_hash)
-  );
+    tupelo_toeplitz #(
+        .IN_W (ListenerKeyW),
+        .OUT_W(LISTENER_INDEX_W)
+    ) u_own_hash (
+        .clk    (clk),
+        .rst    (rst),
+        .key_i  (key_i[KeyMsb-:ListenerKeyW+LISTENER_INDEX_W-1]),
+        .s_valid(s_valid),
+        .s_data (listener_key(1'b0, s_tuple)),
+        .m_valid(own_valid[b]),
+        .m_hash (t_own_index[b])
+    );
+
+    tupelo_toeplitz #(
+        .IN_W (ListenerKeyW),
+        .OUT_W(LISTENER_INDEX_W)
+    ) u_any_hash (
+        .clk    (clk),
+        .rst    (rst),
+        .key_i  (key_i[KeyMsb-:ListenerKeyW+LISTENER_INDEX_W-1]),
+        .s_valid(s_valid),
+        .s_data (listener_key(1'b1, s_tuple)),
+        .m_valid(any_valid[b]),
+        .m_hash (t_any_index[b])
+    );
+  end
 
   tuple_t tuple_q;
   assign t_flow_key = tuple_q;
@@ -118,6 +127,6 @@ module tupelo_table_lookup
       m_lookup.local_ok <= local_q[1];
     end
   end
-  wire unused = &{1'b0, own_valid, any_valid, key_i[TableKeyW-FlowKeyW-HashW:0]};
+  wire unused = &{1'b0, flow_valid, own_valid, any_valid, key_i};
 endmodule
 `default_nettype wire

@@ -18,12 +18,12 @@ module tupelo_table_store
     input  wire                                  clk,
     input  wire                                  rst,
     input  wire                                  a_valid,
-    input  wire  [    HashW-1:0]                 a_hash,
+    input  wire  [Banks-1:0][IndexW-1:0]         a_index,
     input  wire  [    KEY_W-1:0]                 a_key,
     output wire                                  a_match,
     output wire info_t                           a_info,
     input  wire                                  b_valid,
-    input  wire  [    HashW-1:0]                 b_hash,
+    input  wire  [Banks-1:0][IndexW-1:0]         b_index,
     input  wire  [    KEY_W-1:0]                 b_key,
     output wire                                  b_match,
     output wire info_t                           b_info,
@@ -37,18 +37,17 @@ module tupelo_table_store
   assign c_entries = b_entries;
 
   for (genvar s = 0; s < SlotsPerIndex; s++) begin : g_slot
-    localparam integer HashMsb = s < Ways ? HashW - 1 : HashW / 2 - 1;
     tupelo_table_way #(
         .WIDTH(EntryW),
         .DEPTH(ENTRIES / SlotsPerIndex)
     ) u_way (
         .clk   (clk),
         .a_en  (a_valid),
-        .a_addr(a_hash[HashMsb-:IndexW]),
+        .a_addr(a_index[s/Ways]),
         .a_q   (a_entries[s]),
         .b_en  (b_valid || c_use),
         .b_we  (c_use && c_write[s]),
-        .b_addr(c_use ? c_index : b_hash[HashMsb-:IndexW]),
+        .b_addr(c_use ? c_index : b_index[s/Ways]),
         .b_data(c_entry),
         .b_q   (b_entries[s])
     );
@@ -90,6 +89,5 @@ module tupelo_table_store
   always @(posedge clk)
     if (!rst && c_use && b_valid) $fatal(1, "%m port_b: look-up and command at once at %0t", $time);
 `endif
-  wire unused = &{1'b0, a_hash, b_hash};
 endmodule
 `default_nettype wire

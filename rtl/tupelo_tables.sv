@@ -93,7 +93,8 @@ module tupelo_tables
   wire tuple_t [Ports-1:0] tuple = {tx_tuple, rx_tuple};
   wire [Ports-1:0] valid = {tx_valid && tx_ready, rx_valid};
   wire [Ports-1:0] read;
-  wire [Ports-1:0][HashW-1:0] flow_hash, own_hash, any_hash;
+  wire [Ports-1:0][Banks-1:0][FlowIndexW-1:0] flow_bucket;
+  wire [Ports-1:0][Banks-1:0][ListenerIndexW-1:0] own_bucket, any_bucket;
   tuple_t [Ports-1:0] flow_key;
   listener_key_t [Ports-1:0] own_key, any_key;
   wire [Ports-1:0] flow_match, own_match, any_match;
@@ -106,7 +107,10 @@ module tupelo_tables
   assign {tx_result, rx_result} = result;
 
   for (genvar p = 0; p < Ports; p++) begin : g_port
-    tupelo_table_lookup u_lookup (
+    tupelo_table_lookup #(
+        .FLOW_INDEX_W    (FlowIndexW),
+        .LISTENER_INDEX_W(ListenerIndexW)
+    ) u_lookup (
         .clk         (clk),
         .rst         (rst),
         .key_i       (table_key),
@@ -115,11 +119,11 @@ module tupelo_tables
         .s_valid     (valid[p]),
         .s_tuple     (tuple[p]),
         .t_valid     (read[p]),
-        .t_flow_hash (flow_hash[p]),
+        .t_flow_index(flow_bucket[p]),
         .t_flow_key  (flow_key[p]),
-        .t_own_hash  (own_hash[p]),
+        .t_own_index (own_bucket[p]),
         .t_own_key   (own_key[p]),
-        .t_any_hash  (any_hash[p]),
+        .t_any_index (any_bucket[p]),
         .t_any_key   (any_key[p]),
         .flow_match_i(flow_match[p]),
         .flow_i      (flow_info[p]),
@@ -140,12 +144,12 @@ module tupelo_tables
       .clk      (clk),
       .rst      (rst),
       .a_valid  (read[0]),
-      .a_hash   (flow_hash[0]),
+      .a_index  (flow_bucket[0]),
       .a_key    (flow_key[0]),
       .a_match  (flow_match[0]),
       .a_info   (flow_info[0]),
       .b_valid  (read[1] && !walk),
-      .b_hash   (flow_hash[1]),
+      .b_index  (flow_bucket[1]),
       .b_key    (flow_key[1]),
       .b_match  (flow_match[1]),
       .b_info   (flow_info[1]),
@@ -163,12 +167,12 @@ module tupelo_tables
       .clk      (clk),
       .rst      (rst),
       .a_valid  (read[0]),
-      .a_hash   (own_hash[0]),
+      .a_index  (own_bucket[0]),
       .a_key    (own_key[0]),
       .a_match  (own_match[0]),
       .a_info   (own_info[0]),
       .b_valid  (read[1] && !walk),
-      .b_hash   (own_hash[1]),
+      .b_index  (own_bucket[1]),
       .b_key    (own_key[1]),
       .b_match  (own_match[1]),
       .b_info   (own_info[1]),
@@ -186,12 +190,12 @@ module tupelo_tables
       .clk      (clk),
       .rst      (rst),
       .a_valid  (read[0]),
-      .a_hash   (any_hash[0]),
+      .a_index  (any_bucket[0]),
       .a_key    (any_key[0]),
       .a_match  (any_match[0]),
       .a_info   (any_info[0]),
       .b_valid  (read[1] && !walk),
-      .b_hash   (any_hash[1]),
+      .b_index  (any_bucket[1]),
       .b_key    (any_key[1]),
       .b_match  (any_match[1]),
       .b_info   (any_info[1]),

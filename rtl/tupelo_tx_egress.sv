@@ -81,11 +81,18 @@ module tupelo_tx_egress
   logic [13-PosW:0] idx_q;  // of the beat in the frame
   wire [13:0] next_pos = note.pos + 14'd1;
   logic [DATA_W-1:0] patched;
+  logic [StrbW-1:0] first_here, second_here;  // one hot
   always_comb begin
-    patched = data;
+    patched     = data;
+    first_here  = '0;
+    second_here = '0;
     if (m_axis_tx_tvalid && note.insert) begin
-      if (note.pos[13:PosW] == idx_q) patched[{note.pos[PosW-1:0], 3'b000}+:8] = note.value[15:8];
-      if (next_pos[13:PosW] == idx_q) patched[{next_pos[PosW-1:0], 3'b000}+:8] = note.value[7:0];
+      first_here  = StrbW'(note.pos[13:PosW] == idx_q) << note.pos[PosW-1:0];
+      second_here = StrbW'(next_pos[13:PosW] == idx_q) << next_pos[PosW-1:0];
+      for (int n = 0; n < StrbW; n++) begin
+        if (first_here[n]) patched[8*n+:8] = note.value[15:8];
+        if (second_here[n]) patched[8*n+:8] = note.value[7:0];
+      end
     end
   end
   assign m_axis_tx_tdata = patched;

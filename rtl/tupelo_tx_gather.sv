@@ -99,15 +99,15 @@ module tupelo_tx_gather
   logic [QUEUES-1:0] dead_q;
 
   wire [PosW-1:0] turn = fill1_q - lo1_q;  // bytes to the left, modulo the beat
-  wire [PosW+3:0] turn_bits = {1'b0, turn, 3'b000};
+  wire [BeatBytes-1:0] upper = {BeatBytes{1'b1}} << fill1_q;  // bytes that come from this beat
   logic [DATA_W-1:0] turned, mix;
-  wire [DATA_W-1:0] upper = {DATA_W{1'b1}} << {fill1_q, 3'b000};
   always_comb begin
     turned = '0;
     mix = acc_q;
     if (v1_q) begin
-      turned = (data_i << turn_bits) | (data_i >> ((PosW + 4)'(DATA_W) - turn_bits));
-      mix = (acc_q & ~upper) | (turned & upper);
+      turned = data_i;
+      for (int s = 0; s < PosW; s++) if (turn[s]) turned = (turned << (8 << s)) | (turned >> (DATA_W - (8 << s)));
+      for (int b = 0; b < BeatBytes; b++) if (upper[b]) mix[8*b+:8] = turned[8*b+:8];
     end
   end
 

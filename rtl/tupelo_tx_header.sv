@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 // tupelo_tx_header - the headers of a frame that is being segmented, rewritten for each segment
-// Guarantees: ready_o four cycles after the last header beat; from the cycle after seg_valid on, hdr_o holds the
+// Guarantees: ready_o at most six cycles after the last header beat, four if the headers have 62 bytes or less; from the cycle after seg_valid on, hdr_o holds the
 //   segment's headers and sum_o what its TCP checksum has besides the payload. IPv4 total length, identification
 //   (+1 a segment) and header checksum are made new, likewise IPv6 payload length and TCP sequence number; FIN and
 //   PSH stay in the last segment only, CWR in the first. The TCP checksum field itself is left as it was.
 // Clock/reset: clk; rst synchronous, active high.
 // Contract: l3_offset, l4_offset and payload_offset are 2 modulo 4 and hold with begin_i; l3_offset is 14, 18 or 22,
 //   payload_offset <= 128 and l4_offset <= payload_offset - 20. A destination in an IPv6 routing header is ignored.
-// How: three passes sum the IPv4 header, the addresses and the TCP header as they came; fields that change are taken
-//   out of the sums once (by adding their complement, RFC 1624) and put in again for each segment. RFC 1071, 9293.
+// How: the IPv4 header, the addresses and the TCP header are summed in one walk, 32 bytes a cycle, without the fields
+//   that change; these are added for each segment. RFC 1071, 9293.
 `default_nettype none
 module tupelo_tx_header
   import tupelo_pkg::*;
@@ -33,65 +33,71 @@ module tupelo_tx_header
     output wire  [      15:0] sum_o          // big-endian words
 );
   localparam integer Beats = 1024 / DATA_W;
+  localparam integer PartBytes = 32;  // summed in one cycle
+  localparam integer PartWords = PartBytes / 4;
   localparam logic [7:0] FlagFin = 8'h01;
   localparam logic [7:0] FlagPsh = 8'h08;
   localparam logic [7:0] FlagCwr = 8'h80;
 
-  logic [31:0][31:0] hdr_q;  // word n: bytes 4n.. of the frame
+  logic [1023:0] hdr_q;
   logic [6:0] l3_q;
   logic [7:0] l4_q, end_q;
   logic ipv6_q, ready_q;
-  logic [2:0] pass_q;  // one hot
-  logic [15:0] ip_sum_q, addr_sum_q, tcp_sum_q;
+  logic [20:0] ip_sum_q, addr_sum_q, tcp_sum_q;
   logic [31:0] seq_q;
-  logic [15:0] id_q, flags_q, sum_q;
+  logic [15:0] flags_q, sum_q;
 
   assign hdr_o   = hdr_q;
   assign ready_o = ready_q;
   assign sum_o   = sum_q;
 
-  // ---- what the headers say
-  wire [4:0] l3_word = l3_q[6:2];  // offset 4n + 2
-  wire [4:0] l4_word = l4_q[6:2];
-  logic [31:0] len_id, ttl_sum, ports_seq, seq_ack, offset_flags, sum_urgent;
-  always_comb begin
-    {len_id, ttl_sum, ports_seq, seq_ack, offset_flags, sum_urgent} = '0;
-    if (pass_q != '0) begin
-      len_id       = hdr_q[l3_word+5'd1];  // total length, identification
-      ttl_sum      = hdr_q[l3_word+5'd3];  // header checksum, first half of the source
-      ports_seq    = hdr_q[l4_word+5'd1];  // destination port, first half of the sequence number
-      seq_ack      = hdr_q[l4_word+5'd2];
-      offset_flags = hdr_q[l4_word+5'd3];  // half of the acknowledgement, data offset, flags
-      sum_urgent   = hdr_q[l4_word+5'd4];  // window, checksum
-    end
-  end
+  // ---- the headers go past, part by part: part n is bytes 32n - 2 to 32n + 29
+  logic walk_q, part_valid_q, part_last_q;
+  logic [1:0] walk_idx_q, part_idx_q;
+  logic [PartWords-1:0][31:0] part_q;
+  wire [1:0] last_part = 2'((end_q + 8'd1) >> $clog2(PartBytes));
 
-  // ---- sum of the words from `from` to before `to`
-  logic [5:0] from;
-  logic [6:0] to;
-  logic [21:0] total;
+  // ---- what of this part counts. Word n holds bytes 4n - 2 to 4n + 1, so every header begins with a word.
+  wire [5:0] l3_word = 6'(l3_q[6:2]) + 6'd1;
+  wire [5:0] l4_word = 6'(l4_q[7:2]) + 6'd1;
+  wire [5:0] end_word = 6'(end_q[7:2]) + 6'd1;
+  wire [5:0] addr_word = l3_word + (ipv6_q ? 6'd2 : 6'd3);
+  wire [5:0] addr_end = l3_word + (ipv6_q ? 6'd10 : 6'd5);
+  logic [5:0] word;
+  logic ip, addr, tcp, ip_high, ip_low, tcp_high, tcp_low;
+  logic [20:0] ip_part, addr_part, tcp_part;
+  logic [31:0] seq_part;
+  logic [15:0] flags_part;
   always_comb begin
-    from  = '0;
-    to    = '0;
-    total = '0;
-    if (pass_q != '0) begin
-      if (pass_q[0]) begin
-        from = l3_q[6:1];
-        to   = l4_q[7:1];
-      end else if (pass_q[1]) begin
-        from = l3_q[6:1] + (ipv6_q ? 6'd4 : 6'd6);
-        to   = 7'(l3_q[6:1]) + (ipv6_q ? 7'd20 : 7'd10);
-      end else begin
-        from = l4_q[6:1];
-        to   = end_q[7:1];
-      end
-      for (int n = 0; n < 64; n++) begin
-        if (6'(n) >= from && 7'(n) < to) total = total + 22'(swap16(hdr_q[n/2][16*(n%2)+:16]));
+    word = '0;
+    {ip, addr, tcp, ip_high, ip_low, tcp_high, tcp_low} = '0;
+    {ip_part, addr_part, tcp_part} = '0;
+    seq_part   = '0;
+    flags_part = '0;
+    if (part_valid_q) begin
+      for (int n = 0; n < PartWords; n++) begin
+        word = {1'b0, part_idx_q, 3'(n)};
+        ip   = word >= l3_word && word < l4_word;
+        addr = word >= addr_word && word < addr_end;
+        tcp  = word >= l4_word && word < end_word;
+        // without what is made new: length, identification, checksum; sequence number, flags, checksum
+        ip_high  = ip && word != l3_word && word != l3_word + 6'd2;
+        ip_low   = ip && word != l3_word + 6'd1;
+        tcp_high = tcp && word != l4_word + 6'd1;
+        tcp_low  = tcp_high && word != l4_word + 6'd3 && word != l4_word + 6'd4;
+        ip_part += 21'(swap16(part_q[n][15:0]) & {16{ip_low}}) + 21'(swap16(part_q[n][31:16]) & {16{ip_high}});
+        addr_part += 21'(swap16(part_q[n][15:0]) & {16{addr}}) + 21'(swap16(part_q[n][31:16]) & {16{addr}});
+        tcp_part += 21'(swap16(part_q[n][15:0]) & {16{tcp_low}}) + 21'(swap16(part_q[n][31:16]) & {16{tcp_high}});
+        seq_part |= {swap16(part_q[n][15:0]), swap16(part_q[n][31:16])} & {32{tcp && !tcp_high}};
+        flags_part |= swap16(part_q[n][15:0]) & {16{word == l4_word + 6'd3}};
       end
     end
   end
 
   // ---- a segment's fields
+  wire [15:0] id_raw = hdr_q[8*18+:16] & {16{l3_q[3:2] == 2'd3}} | hdr_q[8*22+:16] & {16{l3_q[3:2] == 2'd0}} |
+                       hdr_q[8*26+:16] & {16{l3_q[3:2] == 2'd1}};
+  logic [15:0] id_q;
   wire [15:0] l3_bytes = 16'(seg_job.bytes) - 16'(l3_q);
   wire [15:0] id = id_q + seg_job.number;
   wire [31:0] seq = seq_q + 32'(seg_job.shift);
@@ -100,57 +106,62 @@ module tupelo_tx_header
   wire [15:0] l4_bytes = 16'(seg_job.bytes) - 16'(l4_q);
   wire [15:0] ip_sum = ~fold32(32'(ip_sum_q) + 32'(l3_bytes) + 32'(id));
   wire [31:0] tcp_sum = 32'(tcp_sum_q) + 32'(addr_sum_q) + 32'(l4_bytes) +
-                        32'(seq[31:16]) + 32'(seq[15:0]) + 32'(flags);
+                        32'(seq[31:16]) + 32'(seq[15:0]) + 32'(flags) + 32'd6;  // and the protocol
 
   always_ff @(posedge clk) begin
     if (begin_i) begin
-      l3_q   <= verdict_i.l3_offset;
-      l4_q   <= verdict_i.l4_offset;
-      end_q  <= verdict_i.payload_offset;
-      ipv6_q <= verdict_i.ipv6;
+      l3_q    <= verdict_i.l3_offset;
+      l4_q    <= verdict_i.l4_offset;
+      end_q   <= verdict_i.payload_offset;
+      ipv6_q  <= verdict_i.ipv6;
       ready_q <= 1'b0;
     end
     if (beat_valid) begin
-      for (int n = 0; n < Beats; n++) begin
-        if (beat_idx == 3'(n)) hdr_q[n*(DATA_W/32)+:DATA_W/32] <= beat_data;
-      end
+      for (int n = 0; n < Beats; n++) if (beat_idx == 3'(n)) hdr_q[n*DATA_W+:DATA_W] <= beat_data;
     end
-    pass_q <= {pass_q[1:0], beat_valid && beat_last};
-    if (pass_q[0]) begin
-      seq_q   <= {swap16(ports_seq[31:16]), swap16(seq_ack[15:0])};
-      flags_q <= swap16(offset_flags[31:16]);
-      id_q    <= swap16(len_id[31:16]);
-      ip_sum_q <= fold32(
-          32'(total) + {16'd0, ~swap16(len_id[15:0])} + {16'd0, ~swap16(len_id[31:16])} +
-          {16'd0, ~swap16(ttl_sum[15:0])}
-      );
+    if (beat_valid && beat_last) begin
+      walk_q     <= 1'b1;
+      walk_idx_q <= '0;
+    end else if (walk_q) begin
+      walk_q     <= walk_idx_q != last_part;
+      walk_idx_q <= walk_idx_q + 1'b1;
     end
-    if (pass_q[1]) addr_sum_q <= fold32(32'(total) + 32'd6);  // and the protocol
-    if (pass_q[2]) begin
-      tcp_sum_q <= fold32(
-          32'(total) + {16'd0, ~seq_q[31:16]} + {16'd0, ~seq_q[15:0]} + {16'd0, ~flags_q} +
-          {16'd0, ~swap16(sum_urgent[31:16])}
-      );
-      ready_q <= 1'b1;
+    part_valid_q <= walk_q;
+    if (walk_q) begin
+      for (int n = 0; n < 4; n++)
+      if (walk_idx_q == 2'(n)) part_q <= n == 0 ? {hdr_q[239:0], 16'd0} : hdr_q[8*PartBytes*n-16+:8*PartBytes];
+      part_idx_q  <= walk_idx_q;
+      part_last_q <= walk_idx_q == last_part;
+    end
+    if (part_valid_q) begin
+      ip_sum_q   <= (part_idx_q == '0 ? '0 : ip_sum_q) + ip_part;
+      addr_sum_q <= (part_idx_q == '0 ? '0 : addr_sum_q) + addr_part;
+      tcp_sum_q  <= (part_idx_q == '0 ? '0 : tcp_sum_q) + tcp_part;
+      seq_q      <= (part_idx_q == '0 ? '0 : seq_q) | seq_part;
+      flags_q    <= (part_idx_q == '0 ? '0 : flags_q) | flags_part;
+      id_q       <= swap16(id_raw);
+      ready_q    <= part_last_q;
     end
     if (seg_valid) begin
-      if (ipv6_q) begin
-        hdr_q[l3_word+5'd1][31:16] <= swap16(l3_bytes - 16'd40);
-      end else begin
-        hdr_q[l3_word+5'd1] <= {swap16(id), swap16(l3_bytes)};
-        hdr_q[l3_word+5'd3][15:0] <= swap16(ip_sum);
+      for (int n = 4; n < 9; n++) begin
+        if (!ipv6_q) begin
+          if (l3_word == 6'(n)) hdr_q[32*n+:16] <= swap16(l3_bytes);
+          if (l3_word + 6'd1 == 6'(n)) hdr_q[32*n-16+:16] <= swap16(id);
+          if (l3_word + 6'd2 == 6'(n)) hdr_q[32*n+:16] <= swap16(ip_sum);
+        end else if (l3_word + 6'd1 == 6'(n)) hdr_q[32*n-16+:16] <= swap16(l3_bytes - 16'd40);
       end
-      hdr_q[l4_word+5'd1][31:16] <= swap16(seq[31:16]);
-      hdr_q[l4_word+5'd2][15:0]  <= swap16(seq[15:0]);
-      hdr_q[l4_word+5'd3][31:24] <= flags[7:0];
+      for (int n = 9; n < 31; n++) begin
+        if (l4_word + 6'd1 == 6'(n)) hdr_q[32*n-16+:32] <= {swap16(seq[15:0]), swap16(seq[31:16])};
+        if (l4_word + 6'd3 == 6'(n)) hdr_q[32*n-8+:8] <= flags[7:0];
+      end
       sum_q <= fold32(tcp_sum);
     end
     if (rst) begin
-      ready_q <= 1'b0;
-      pass_q  <= '0;
+      ready_q      <= 1'b0;
+      walk_q       <= 1'b0;
+      part_valid_q <= 1'b0;
     end
   end
-  wire unused = &{1'b0, verdict_i, seg_job, len_id, ttl_sum, ports_seq, seq_ack, offset_flags, sum_urgent,
-                  l3_q[0], l4_q[0], end_q[0]};
+  wire unused = &{1'b0, verdict_i, seg_job, l4_q[1:0], l3_q[1:0], end_q[1:0]};
 endmodule
 `default_nettype wire

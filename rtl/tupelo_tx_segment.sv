@@ -55,6 +55,7 @@ module tupelo_tx_segment
 );
   localparam integer StrbW = DATA_W / 8;
   localparam integer PosW = $clog2(StrbW);
+  localparam integer HdrIdxW = $clog2(1024 / DATA_W);
   localparam integer ChainBytesW = 24;  // 65,496 segments of one byte each and their headers
 
   wire reset = rst || flush_i;
@@ -120,25 +121,26 @@ module tupelo_tx_segment
   wire [13:0] b_from = 14'({b_op_q.idx, {PosW{1'b0}}});  // first byte of this beat in the frame that leaves
   wire [7:0] b_hdr_left = b_job_q.hdr_bytes - b_from[7:0];  // header bytes from there
   wire [BytesW-1:0] b_bytes = b_op_q.last ? BytesW'(b_job_q.bytes - b_from) : BytesW'(StrbW);
-  logic [DATA_W-1:0] turned, mask, beat;
+  wire [DATA_W-1:0] header_beat = header[DATA_W*int'(b_op_q.idx[HdrIdxW-1:0])+:DATA_W];
+  logic [DATA_W-1:0] turned, beat;
+  logic [StrbW-1:0] from_hold, from_header, filled;  // of the bytes of the beat
   always_comb begin
-    turned = rd_data;
-    mask   = '0;
-    beat   = rd_data;
+    turned      = '0;
+    beat        = '0;
+    from_hold   = '0;
+    from_header = '0;
+    filled      = '0;
     if (b_valid_q) begin
-      if (b_job_q.rot != '0) begin
-        for (int n = 0; n < PosW; n++) begin
-          if (b_job_q.rot[n]) turned = (turned >> (8 << n)) | (turned << (DATA_W - (8 << n)));
-        end
-        mask = {DATA_W{1'b1}} >> {b_job_q.rot, 3'b000};
-        beat = (hold_q & mask) | (turned & ~mask);
-      end
-      if (14'(b_job_q.hdr_bytes) > b_from) begin
-        mask = '1;
-        if (b_hdr_left < 8'(StrbW)) mask = ~({DATA_W{1'b1}} << {b_hdr_left, 3'b000});
-        beat = (header[DATA_W*int'(b_op_q.idx[2:0])+:DATA_W] & mask) | (beat & ~mask);
-      end
-      if (b_op_q.last) beat = beat & ({DATA_W{1'b1}} >> {BytesW'(StrbW) - b_bytes, 3'b000});
+      turned = rd_data;
+      for (int n = 0; n < PosW; n++)
+      if (b_job_q.rot[n]) turned = (turned >> (8 << n)) | (turned << (DATA_W - (8 << n)));
+      if (b_job_q.rot != '0) from_hold = {StrbW{1'b1}} >> b_job_q.rot;
+      if (14'(b_job_q.hdr_bytes) > b_from)
+        from_header = b_hdr_left < 8'(StrbW) ? ~({StrbW{1'b1}} << b_hdr_left) : '1;
+      filled = {StrbW{1'b1}} >> (BytesW'(StrbW) - b_bytes);
+      for (int n = 0; n < StrbW; n++)
+      if (filled[n])
+        beat[8*n+:8] = from_header[n] ? header_beat[8*n+:8] : from_hold[n] ? hold_q[8*n+:8] : turned[8*n+:8];
     end
   end
 

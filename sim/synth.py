@@ -12,12 +12,21 @@ from sim import synth_flow, synth_read
 from sim.report import number, print_table
 from sim.synth_flow import Config, Ecp5Result, XilinxResult
 
-AREA_CONFIGS = (Config(8, 512), Config(2, 128))  # the default, and a small one
-CLOCK_CONFIG = Config(1, 128)  # two queues; place and route takes minutes even so
+# Two queues, and every table as small as makes sense with them: it has to leave the ECP5 room to route.
+_SMALL = {"flows": 64, "listeners": 64, "rd_slots": 32, "desc_cache": 32, "queue_size_max": 256}
+AREA_CONFIGS = (Config(8, 512), Config(1, 128, **_SMALL))  # the default, and the one whose clock is measured
+CLOCK_CONFIG = AREA_CONFIGS[1]  # place and route takes minutes even so
 SHOWN_MEMORY_BITS = 1024
 
 # "module.array" -> why it may be more than 16 kbit of flip-flops. A waiver that nothing needs fails, too.
 WAIVERS: dict[str, str] = {}
+
+# End of an instance's path -> why it may take more than LUTRAM_LIMIT_BITS of LUTs. One not needed fails, too.
+LUTRAM_LIMIT_BITS = 8 * 1024
+LUTRAM_REASONS: dict[str, str] = {
+    "u_guard.u_record.mem": "64 frames deep, read without a register; six block RAMs would be an eighth full",
+    "u_guard.u_ask.mem": "64 look-ups deep, read without a register; five block RAMs would be an eighth full",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,9 @@ class Outcome:
             (r.config, m) for r in self.areas for part in synth_read.oversized(_in_ffs(r), {}) for m in part
         ]
 
-    def problems(self, waivers: Mapping[str, str] = WAIVERS) -> list[str]:
+    def problems(
+        self, waivers: Mapping[str, str] = WAIVERS, reasons: Mapping[str, str] = LUTRAM_REASONS
+    ) -> list[str]:
         """Return what makes the run fail, a line each."""
         lines = [
             f"{config.label}: {memory.name} is in flip-flops: {shape(memory)} = {memory.bits:,} bits"
@@ -45,7 +56,29 @@ class Outcome:
         ]
         needed = {memory.name for _, memory in self.large()}
         lines += [f"waiver of {name} is not needed: remove it" for name in waivers if name not in needed]
-        return lines
+        return lines + self._lutram_problems(reasons)
+
+    def _lutram_problems(self, reasons: Mapping[str, str]) -> list[str]:
+        """Memories in LUTs above LUTRAM_LIMIT_BITS without a reason, and reasons of none."""
+        large = [
+            (r.config, m)
+            for r in self.areas
+            for m in r.memories
+            if m.kind == "lutram" and m.bits > LUTRAM_LIMIT_BITS
+        ]
+        return [
+            f"{config.label}: {m.path} is in LUTs without a reason: {shape(m)} = {m.bits:,} bits"
+            for config, m in large
+            if _reason(m, reasons) is None
+        ] + [
+            f"reason of {end} is not needed: remove it"
+            for end in reasons
+            if not any(m.path.endswith(end) for _, m in large)
+        ]
+
+
+def _reason(memory: synth_read.Memory, reasons: Mapping[str, str]) -> str | None:
+    return next((text for end, text in reasons.items() if memory.path.endswith(end)), None)
 
 
 def _in_ffs(result: XilinxResult) -> list[synth_read.Memory]:
@@ -123,7 +156,10 @@ def print_outcome(outcome: Outcome) -> None:
         rows = [("all", *_cells(synth_read.total(result.areas)))]
         largest_first = sorted(result.areas.items(), key=lambda item: -item[1].luts - item[1].lutram_luts)
         rows += [(name, *_cells(area)) for name, area in largest_first]
-        title = f"UltraScale+, {result.config.label} (queue pairs x bits); a module without those below it"
+        title = (
+            f"UltraScale+, {result.config.label} (queue pairs x bits), {result.config.sizes}; "
+            "a module without those below it"
+        )
         print_table(title, rows, ("module", "LUT", "of them RAM", "FF", "BRAM36"))
         _print_memories(result)
     clock = outcome.clock
@@ -135,7 +171,8 @@ def print_outcome(outcome: Outcome) -> None:
         ("in logic / in wires", f"{logic_ns:.1f} ns / {wires_ns:.1f} ns"),
         *((key, number(value)) for key, value in clock.used.items()),
     ]
-    print_table(f"ECP5, {clock.config.label}, LFE5U-85F speed grade 6, with the harness's registers", rows)
+    part = "LFE5U-85F speed grade 6, with the harness's registers"
+    print_table(f"ECP5, {clock.config.label}, {clock.config.sizes}; {part}", rows)
 
 
 def _cells(area: synth_read.Area) -> tuple[str, ...]:
@@ -151,3 +188,6 @@ def _print_memories(result: XilinxResult) -> None:
     ]
     headings = ("instance", "module.array", "words x bits", "bits", "in")
     print_table(f"{result.config.label}: memories of 1 kbit and more outside block RAM", rows, headings)
+    kept = [(m.path, why) for m in found if m.kind == "lutram" and (why := _reason(m, LUTRAM_REASONS))]
+    title = f"{result.config.label}: why those above {LUTRAM_LIMIT_BITS:,} bits are in LUTs"
+    print_table(title, kept, ("instance", "why"))

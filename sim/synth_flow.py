@@ -5,6 +5,7 @@ yosys's standard output ends where it first runs ABC (in WebAssembly), so its lo
 Paths are relative to the root of the tree: the tools see a folder of their own as /tmp.
 """
 
+import dataclasses
 import functools
 import json
 import os
@@ -37,18 +38,37 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Config:
-    """One set of parameters to synthesise; the others keep their defaults."""
+    """One set of parameters to synthesise; the defaults are those of the NIC."""
 
     queue_pairs: int
     data_w: int
+    flows: int = 16384
+    listeners: int = 1024
+    rd_slots: int = 128
+    desc_cache: int = 128
+    queue_size_max: int = 1024
 
     @property
     def label(self) -> str:
+        """The name in figures: no two configurations of a run have the same pairs and width."""
         return f"{self.queue_pairs}x{self.data_w}"
 
     @property
+    def values(self) -> dict[str, int]:
+        """Every parameter of the NIC by its name there."""
+        return {name.upper(): value for name, value in dataclasses.asdict(self).items()}
+
+    @property
     def parameters(self) -> str:
-        return f"-G QUEUE_PAIRS={self.queue_pairs} -G DATA_W={self.data_w}"
+        return " ".join(f"-G {name}={value}" for name, value in self.values.items())
+
+    @property
+    def sizes(self) -> str:
+        """What else than pairs and width was chosen, for the head of a table."""
+        return (
+            f"{self.flows:,} flows, {self.listeners:,} listeners, {self.rd_slots} reads, "
+            f"{self.desc_cache} descriptors a queue, rings of {self.queue_size_max:,}"
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +119,9 @@ def xilinx_script(config: Config, folder: str) -> str:
     """Return the yosys script for UltraScale+: synth_xilinx, hierarchy kept, LUTs by ABC instead of ABC9.
 
     The commands between `map_ffs` and `finalize` are those of synth_xilinx with `abc` for `abc9`, which takes
-    several times as long here. No I/O and clock buffers: the NIC is a block inside a design.
+    several times as long here. `opt_hier` carries constants into modules. `maccmap` leaves the sum of many
+    words to adders with their carry logic, as a vendor's tool does, instead of full adders in LUTs.
+    No I/O and clock buffers: the NIC is a block inside a design.
     """
     step = "synth_xilinx -family xcup -noiopad -noclkbuf -run"
     return "\n".join(
@@ -108,7 +130,9 @@ def xilinx_script(config: Config, folder: str) -> str:
             f"read_slang -j 1 --keep-hierarchy --top {TOP} {config.parameters} {_sources()}",
             f"hierarchy -check -top {TOP}",
             f"log {STAGE}optimising words",
+            "opt_hier",
             f"{step} begin:map_memory",
+            "maccmap -unmap",
             f"write_json -selected {folder}/words.json",
             f"log {STAGE}mapping memories",
             f"tee -o {folder}/memory.log {step} map_memory:map_ffram",

@@ -8,8 +8,13 @@
 //   as they were when load_i was high.
 `default_nettype none
 module synth_top #(
-    parameter integer QUEUE_PAIRS = 2,   // 1..64
-    parameter integer DATA_W      = 128  // bits: 128, 256, 512
+    parameter integer QUEUE_PAIRS    = 1,    // as in tupelo_nic, and so are the others
+    parameter integer DATA_W         = 128,  // bits
+    parameter integer FLOWS          = 64,
+    parameter integer LISTENERS      = 64,
+    parameter integer RD_SLOTS       = 32,
+    parameter integer DESC_CACHE     = 32,
+    parameter integer QUEUE_SIZE_MAX = 256
 ) (
     input  wire clk,
     input  wire rst,
@@ -130,8 +135,13 @@ module synth_top #(
   end
 
   tupelo_nic #(
-      .QUEUE_PAIRS(QUEUE_PAIRS),
-      .DATA_W     (DATA_W)
+      .QUEUE_PAIRS   (QUEUE_PAIRS),
+      .DATA_W        (DATA_W),
+      .FLOWS         (FLOWS),
+      .LISTENERS     (LISTENERS),
+      .RD_SLOTS      (RD_SLOTS),
+      .DESC_CACHE    (DESC_CACHE),
+      .QUEUE_SIZE_MAX(QUEUE_SIZE_MAX)
   ) u_nic (
       .clk             (clk),
       .rst             (rst_q),

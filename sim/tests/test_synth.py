@@ -2,6 +2,7 @@
 """What `tupelo synth` reads out of yosys's and nextpnr's words, on literal excerpts; no tool is run."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -164,9 +165,12 @@ def test_no_clock_is_an_error() -> None:
         synth_read.fmax_mhz({"fmax": {}})
 
 
-def outcome(memory_bits: int = 16384, register_bits: int = 0) -> synth.Outcome:
+def outcome(memory_bits: int = 16384, register_bits: int = 0, lutram_words: int = 64) -> synth.Outcome:
     memories = [Memory("tupelo_stats", "tupelo_nic.u_stats.bytes_mem", memory_bits // 64, 64, "ff")]
     memories.append(Memory("tupelo_fifo", "tupelo_nic.u_rx.u_cmd.mem", 4096, 64, "bram"))
+    for name in ("record", "ask"):
+        path = f"tupelo_nic.u_tx.u_check.u_guard.u_{name}.mem"
+        memories.append(Memory("tupelo_fifo", path, lutram_words, 256, "lutram"))
     registers = [Memory("tupelo_x", "tupelo_nic.u_x.table", 1, register_bits, "ff")] if register_bits else []
     areas = {"tupelo_nic": Area(), "tupelo_stats": Area(10, 8, 30, 0.5, 1)}
     area = XilinxResult(Config(8, 512), areas, memories, registers, 1.0)
@@ -189,7 +193,17 @@ def test_a_waiver_passes_its_memory_and_fails_once_it_is_not_needed() -> None:
 
 
 def test_every_waiver_has_a_reason() -> None:
-    assert all(reason.strip() for reason in synth.WAIVERS.values())
+    assert all(reason.strip() for reason in (synth.WAIVERS | synth.LUTRAM_REASONS).values())
+
+
+def test_a_memory_of_more_than_eight_kbit_in_luts_needs_a_reason_and_a_reason_its_memory() -> None:
+    reasons = {"u_guard.u_record.mem": "why"}
+    (problem,) = outcome().problems({}, reasons)
+    assert "u_guard.u_ask.mem" in problem and "64 x 256 = 16,384 bits" in problem
+    assert outcome(lutram_words=32).problems({}, {}) == []
+    assert outcome(lutram_words=32).problems({}, reasons) == [
+        "reason of u_guard.u_record.mem is not needed: remove it"
+    ]
 
 
 def test_figures_are_flat_numbers() -> None:
@@ -236,6 +250,26 @@ def test_the_harness_connects_every_port_of_the_nic() -> None:
 
 def test_the_scripts_name_their_parameters_and_no_absolute_path() -> None:
     for script in (synth_flow.xilinx_script, synth_flow.ecp5_script):
-        text = script(Config(2, 128), "build/synth/x")
-        assert "-G QUEUE_PAIRS=2 -G DATA_W=128" in text and "rtl/tupelo_nic.sv" in text
+        text = script(Config(2, 128, flows=64, desc_cache=32), "build/synth/x")
+        assert "-G QUEUE_PAIRS=2 -G DATA_W=128 -G FLOWS=64 -G LISTENERS=1024" in text
+        assert "-G DESC_CACHE=32" in text and "rtl/tupelo_nic.sv" in text
         assert str(ROOT) not in text
+
+
+def test_a_configuration_names_every_parameter_of_the_nic_with_its_default() -> None:
+    text = (ROOT / "rtl" / "tupelo_nic.sv").read_text()
+    defaults = {name: int(value) for name, value in re.findall(r"parameter integer (\w+) *= (\d+)", text)}
+    assert Config(8, 512).values == defaults == synth.AREA_CONFIGS[0].values
+
+
+def test_the_harness_hands_every_parameter_on() -> None:
+    text = (ROOT / "sim" / "hdl" / "synth_top.sv").read_text()
+    for name in synth.CLOCK_CONFIG.values:
+        assert re.search(rf"parameter integer {name} +=", text), name
+        assert re.search(rf"\.{name} *\({name}\)", text), name
+
+
+def test_small_tables_are_named_in_the_heads_of_the_tables(capsys: pytest.CaptureFixture[str]) -> None:
+    synth.print_outcome(outcome())
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "16,384 flows, 1,024 listeners, 128 reads, 128 descriptors a queue, rings of 1,024" in shown

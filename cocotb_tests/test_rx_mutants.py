@@ -17,6 +17,7 @@ SLOW = "a_slow_queue_costs_its_own_frames_only"
 MANY = "a_frame_in_many_buffers_waits_for_the_rest_of_them"
 ROOM = "room_is_made_where_it_has_been_dry_longest"
 REASON = "drops_have_the_right_reason"
+AGAIN = "frames_that_wait_go_on_as_soon_as_buffers_come"
 RESETS = "resets_with_frames_waiting"
 
 
@@ -42,11 +43,10 @@ MUTANTS = [
     Mutant("last_taken_as_one_comes", LISTS, "|| (pop_all && pop_list_i == add_list_i)", "", RANDOM),
     Mutant("second_is_the_first", LISTS, "pop_list_i]   <= 1'b1", "pop_list_i]   <= 1'b0", RANDOM),
     Mutant("first_offered_twice", CHOOSE, "ready & ~one(pop_o, pop_list_o)", "ready", RANDOM),
-    Mutant("offer_stands_for_ever", CHOOSE, "(hold_i || (ready & offered) != '0)", "1'b1", SLOW),
+    Mutant("offer_stands_for_ever", CHOOSE, "(hold_i || (ready & offered) != '0)", "1'b1", AGAIN),
     Mutant("nobody_gives_way", CHOOSE, "if (low_i) begin", "if (1'b0) begin", DRY),
     Mutant("anybody_gives_way", CHOOSE, "waiting & old_q & left;", "waiting & left;", ROOM),
     Mutant("a_trickle_protects_a_pile", CHOOSE, "add_i && scarce_i", "add_i && 1'b0", SLOW),
-    Mutant("taken_from_the_splitter", CHOOSE, "idle = some & ~offered", "idle = some", MANY),
     Mutant("asleep_with_too_little", CHOOSE, "(~awake & ~supplied)", "(~awake & ~chains)", MANY),
     Mutant("progress_outlives_its_frame", CHOOSE,
            "(begun_q | (back_i ? offered : '0)) & active & ~one(pop_o, pop_list_o)",

@@ -247,6 +247,16 @@ async def frames_that_wait_go_on_as_soon_as_buffers_come(dut: Any) -> None:
     spent = bench.cycle - start
     cocotb.log.info("%d frames that waited took %d cycles", count - 1, spent)
     assert spent <= (count - 1) * (-(-72 // bench.beat) + 1) + 40
+    # One chain for two long frames: the second, on offer while the first is written, gives way again.
+    bench.send([make_frame(rng, DRY // 2, 1000) for _ in range(2)])
+    await bench.step(200)
+    bench.post(GOOD, 256, 4)
+    bench.post(DRY, 2048, 1)
+    await bench.until(wait_for(bench, DRY, count + 1), 300)
+    bench.send([make_frame(rng, GOOD // 2, 60) for _ in range(4)])
+    await bench.until(wait_for(bench, GOOD, 4), 300)
+    bench.post(DRY, 2048, 1)
+    await bench.until(wait_for(bench, DRY, count + 2), 300)
     bench.finish()
 
 

@@ -39,12 +39,11 @@ STORE, LISTS, CHOOSE, SPLIT = (f"tupelo_rx_{name}.sv" for name in ("store", "lis
 MUTANTS = [
     Mutant("abort_gives_nothing_back", STORE, "s_abort ? start_q : at_next", "at_next", RANDOM),
     Mutant("chains_are_not_joined", STORE, "if (!first) next_mem", "if (!first && fresh) next_mem", RANDOM),
-    Mutant("two_given_back_one_kept", STORE, "toss_ready = !done", "toss_ready = 1'b1", RANDOM),
     Mutant("last_taken_as_one_comes", LISTS, "|| (pop_all && pop_list_i == add_list_i)", "", RANDOM),
     Mutant("second_is_the_first", LISTS, "pop_list_i]   <= 1'b1", "pop_list_i]   <= 1'b0", RANDOM),
     Mutant("first_offered_twice", CHOOSE, "ready & ~one(pop_o, pop_list_o)", "ready", RANDOM),
     Mutant("offer_stands_for_ever", CHOOSE, "(hold_i || (ready & offered) != '0)", "1'b1", AGAIN),
-    Mutant("nobody_gives_way", CHOOSE, "if (low_i) begin", "if (1'b0) begin", DRY),
+    Mutant("nobody_gives_way", CHOOSE, "if (low_i) begin", "if (1'b0) begin", ROOM),
     Mutant("anybody_gives_way", CHOOSE, "waiting & old_q & left;", "waiting & left;", ROOM),
     Mutant("a_trickle_protects_a_pile", CHOOSE, "add_i && scarce_i", "add_i && 1'b0", SLOW),
     Mutant("asleep_with_too_little", CHOOSE, "(~awake & ~supplied)", "(~awake & ~chains)", MANY),

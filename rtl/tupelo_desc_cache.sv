@@ -29,6 +29,7 @@ module tupelo_desc_cache
     input  wire  desc_t       put_desc_i,       // flags INDIRECT: out of a table
     input  wire  [       7:0] reserve_slots_i,
     output wire  [QUEUES-1:0] chain_ready_o,
+    output wire               grow_o,           // pulse: put_queue_i has more whole, filled chains
     // how many have been popped, modulo 256
     input  wire  [ QidxW-1:0] count_queue_i,
     output wire  [       7:0] pop_count_o,
@@ -93,6 +94,8 @@ module tupelo_desc_cache
   wire [7:0] put_behind = put_slot_i + (reserve_i ? reserve_slots_i : 8'd1);
   wire [7:0] put_open = open_mem[put_queue_i];
   wire grow = put_end && (put_entry.indirect || put_open == 8'd0);  // what is ready reaches further
+
+  assign grow_o = grow;
 
   always_ff @(posedge clk) begin
     if (put_i && put_queue_i[0]) tx_mem[place(put_queue_i, put_slot_i[SlotW-1:0])] <= put_entry;

@@ -21,7 +21,6 @@ tupelo_dma_rd.sv
 tupelo_dma_wr.sv
 tupelo_event.sv
 tupelo_fifo.sv
-tupelo_ram_fifo.sv
 tupelo_frame_fifo.sv
 tupelo_msix.sv
 tupelo_queue_ctl.sv
@@ -30,9 +29,13 @@ tupelo_rd_slots.sv
 tupelo_rings.sv
 tupelo_rr_pick.sv
 tupelo_rx.sv
+tupelo_rx_choose.sv
 tupelo_rx_ingress.sv
+tupelo_rx_lists.sv
+tupelo_rx_queues.sv
 tupelo_rx_scatter.sv
 tupelo_rx_split.sv
+tupelo_rx_store.sv
 tupelo_stats.sv
 tupelo_tx.sv
 tupelo_tx_gather.sv

@@ -334,6 +334,8 @@ module tupelo_nic
   desc_t tx_desc, rx_desc;
   wire tx_desc_pop, tx_desc_indirect, tx_desc_valid, rx_desc_pop, rx_desc_indirect, rx_desc_valid, indirect_table;
   wire [7:0] rx_desc_offset, rx_desc_level, rx_desc_pop_descs;
+  wire desc_grow;
+  wire [QidxW-1:0] desc_grow_queue;
 
   tupelo_rings #(
       .QUEUES    (Queues),
@@ -352,6 +354,8 @@ module tupelo_nic
       .kick_queue_i  (notify_queue),
       .awake_o       (awake),
       .chain_ready_o (chain_ready),
+      .grow_o        (desc_grow),
+      .grow_queue_o  (desc_grow_queue),
       .cfg_queue_o   (cfg_queue[2:1]),
       .cfg_i         (cfg[2:1]),
       .ar_valid      (desc_ar_valid),
@@ -538,6 +542,8 @@ module tupelo_nic
       .stopped_i       (stopped),
       .awake_i         (awake),
       .chain_ready_i   (chain_ready),
+      .grow_i          (desc_grow),
+      .grow_queue_i    (desc_grow_queue),
       .s_axis_rx_tdata (s_axis_rx_tdata),
       .s_axis_rx_tkeep (s_axis_rx_tkeep),
       .s_axis_rx_tlast (s_axis_rx_tlast),

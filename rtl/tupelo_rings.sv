@@ -25,6 +25,8 @@ module tupelo_rings
     input  wire  [       QidxW-1:0] kick_queue_i,
     output wire  [      QUEUES-1:0] awake_o,
     output wire  [      QUEUES-1:0] chain_ready_o,
+    output wire                     grow_o,          // pulse: grow_queue_o has more whole chains cached
+    output wire  [       QidxW-1:0] grow_queue_o,
     // queue table: for requests, for answers
     output wire  [1:0][  QidxW-1:0] cfg_queue_o,
     input  wire  queue_cfg_t [1:0]  cfg_i,
@@ -103,6 +105,7 @@ module tupelo_rings
   assign ar_bytes = {burst.descs, 4'd0};
   assign ar_queue = burst.vq[QidxW-1:0];
   assign busy_o   = fetch_busy || table_busy;
+  assign grow_queue_o = put_queue;
 
   tupelo_desc_fetch #(
       .QUEUES    (QUEUES),
@@ -249,6 +252,7 @@ module tupelo_rings
       .put_desc_i     (put_desc),
       .reserve_slots_i(put_table.entries),
       .chain_ready_o  (chain_ready_o),
+      .grow_o         (grow_o),
       .count_queue_i  (accept_queue),
       .pop_count_o    (pop_count),
       .room_queue_i   (room_queue),

@@ -1,16 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 // tupelo_rx - the receive path: wire -> whole frames -> buffers -> writes -> completions
-// Guarantees: takes a beat a cycle from the wire at all times; frames of a queue in order; each frame is delivered or
-//   counted with a reason.
+// Guarantees: takes a beat a cycle from the wire at all times; only whole, good frames get to memory; frames of a queue
+//   in order; each frame is delivered or counted with a reason, from the classifier on for its queue, too.
+//   A queue without buffers holds up nobody and takes nobody's room: its frames stay in the buffer while nobody else
+//   needs it, as long as descriptors may come; when some do, the first frame goes on at once (tupelo_rx_choose).
 // Clock/reset: clk; rst the device's, dev_rst also on a device reset: it forgets all frames inside (reset_drops_o), not
 //   the steering registers.
 // Contract: mrg_i, guest_csum_i and hash_report_i (negotiated features) change only while the device is in reset.
-// How: data waits whole in the frame FIFO, and a record of each frame goes round it through the classifier. A record
-//   enters its FIFO later and leaves it earlier than the frame's beats leave theirs, so as many records as there are
-//   beats always fit.
+// How: data waits whole in the buffer, and a record of each frame goes round it through the classifier into its queue's
+//   list (tupelo_rx_queues).
 `default_nettype none
 module tupelo_rx
   import tupelo_pkg::*;
+  import tupelo_regs_pkg::*;
 #(
     parameter integer QUEUES         = 16,   // virtqueues, 2..128
     parameter integer DATA_W         = 512,  // bits, 128, 256, 512
@@ -28,6 +30,8 @@ module tupelo_rx
     input  wire  [ QUEUES-1:0] stopped_i,
     input  wire  [ QUEUES-1:0] awake_i,
     input  wire  [ QUEUES-1:0] chain_ready_i,
+    input  wire                grow_i,           // more whole chains are cached for grow_queue_i
+    input  wire  [  QidxW-1:0] grow_queue_i,
     // negotiated
     input  wire                mrg_i,            // VIRTIO_NET_F_MRG_RXBUF
     input  wire                guest_csum_i,     // VIRTIO_NET_F_GUEST_CSUM
@@ -87,15 +91,16 @@ module tupelo_rx
     input  wire  [  QidxW-1:0] busy_queue_i,
     output wire                busy_o
 );
-  localparam integer FifoBeats = 32768 / StrbW;
-  localparam integer FifoAddrW = $clog2(FifoBeats);
-  localparam integer FrameW = $bits(rx_frame_t);
-  localparam integer CmdW = 64 + 9 + 4 + $bits(completion_t) + FrameW + 8;
+  localparam integer Beats = 32768 / StrbW;
+  localparam integer AddrW = $clog2(Beats);
+  localparam integer Classing = 32;  // frames in the classifier, at most
+  localparam integer CmdDepth = 8;
+  localparam integer CmdW = 64 + 9 + 4 + $bits(completion_t) + $bits(rx_frame_t) + 8;
 
   wire i_valid, i_last, i_abort;
   wire [DATA_W-1:0] i_data;
   wire [BytesW-1:0] i_bytes;
-  wire [FifoAddrW:0] free_beats;
+  wire [AddrW:0] free_beats;
   wire head_valid;
   wire [8*WindowBytes-1:0] head_window;
   wire [13:0] head_bytes;
@@ -103,7 +108,7 @@ module tupelo_rx
 
   tupelo_rx_ingress #(
       .DATA_W(DATA_W),
-      .BEATS (FifoBeats)
+      .BEATS (Beats)
   ) u_ingress (
       .clk             (clk),
       .rst             (rst),
@@ -129,36 +134,9 @@ module tupelo_rx
       .drop_stat_o     (in_drop_stat_o)
   );
 
-  wire f_valid, f_ready, f_last, len_valid;
-  wire [DATA_W-1:0] f_data;
-  wire [BytesW-1:0] f_bytes;
-  wire [13:0] len;
-
-  tupelo_frame_fifo #(
-      .DATA_W(DATA_W),
-      .BEATS (FifoBeats)
-  ) u_fifo (
-      .clk         (clk),
-      .rst         (rst || dev_rst),
-      .s_data      (i_data),
-      .s_bytes     (i_bytes),
-      .s_last      (i_last),
-      .s_valid     (i_valid),
-      .s_abort     (i_abort),
-      .free_beats_o(free_beats),
-      .m_len       (len),
-      .m_len_valid (len_valid),
-      .m_len_ready (1'b1),
-      .m_data      (f_data),
-      .m_bytes     (f_bytes),
-      .m_last      (f_last),
-      .m_valid     (f_valid),
-      .m_ready     (f_ready)
-  );
-
   // ---- what the frame is about, and where it goes
-  wire class_valid, r_valid, r_ready;
-  rx_frame_t class_frame, record;
+  wire class_valid;
+  rx_frame_t class_frame;
 
   tupelo_rx_classify #(
       .QUEUES        (QUEUES),
@@ -197,18 +175,61 @@ module tupelo_rx
     end
   end
 
-  tupelo_ram_fifo #(
-      .WIDTH(FrameW),
-      .DEPTH(FifoBeats)
-  ) u_records (
-      .clk    (clk),
-      .rst    (rst || dev_rst),
-      .s_data (class_frame),
-      .s_valid(class_valid && !stale),
-      .m_data (record),
-      .m_valid(r_valid),
-      .m_ready(r_ready)
+  // ---- it waits until it can be delivered, or has to go
+  wire f_valid, f_ready, f_last, offer_valid, offer_resume, next_resume, hold, take, refuse, back, dry, split_drop;
+  wire gone;
+  wire [DATA_W-1:0] f_data;
+  wire [QidxW-1:0] next_queue, dry_queue, split_drop_queue, gone_queue;
+  wire [5:0] gone_stat;
+  rx_frame_t offer;
+
+  tupelo_rx_queues #(
+      .QUEUES  (QUEUES),
+      .DATA_W  (DATA_W),
+      .BEATS   (Beats),
+      .CLASSING(Classing),
+      .READS   (2 * CmdDepth)
+  ) u_queues (
+      .clk           (clk),
+      .rst           (rst || dev_rst),
+      .halt_i        (halt_i),
+      .active_i      (active_i),
+      .stopped_i     (stopped_i),
+      .awake_i       (awake_i),
+      .chain_ready_i (chain_ready_i),
+      .grow_i        (grow_i),
+      .grow_queue_i  (grow_queue_i),
+      .s_data        (i_data),
+      .s_last        (i_last),
+      .s_valid       (i_valid),
+      .s_abort       (i_abort),
+      .free_beats_o  (free_beats),
+      .add_i         (class_valid && !stale),
+      .add_frame_i   (class_frame),
+      .offer_valid   (offer_valid),
+      .offer_o       (offer),
+      .offer_resume_o(offer_resume),
+      .next_queue_o  (next_queue),
+      .next_resume_o (next_resume),
+      .hold_i        (hold),
+      .take_i        (take),
+      .refuse_i      (refuse),
+      .back_i        (back),
+      .dry_i         (dry),
+      .dry_queue_i   (dry_queue),
+      .busy_drop_i   (split_drop),
+      .f_data        (f_data),
+      .f_last        (f_last),
+      .f_valid       (f_valid),
+      .f_ready       (f_ready),
+      .drop_o        (gone),
+      .drop_stat_o   (gone_stat),
+      .drop_queue_o  (gone_queue)
   );
+
+  assign drop_o       = gone || split_drop;  // never both
+  assign drop_stat_o  = split_drop ? 6'(STAT_RX_DROP_TOO_SMALL) : gone_stat;
+  assign drop_queue_o = split_drop ? split_drop_queue : gone_queue;
 
   wire split_busy;
   wire p_valid, p_ready, p_eof, p_comp, p_end, p_abort, c_valid, c_ready, c_eof, c_comp, c_end, c_abort;
@@ -229,12 +250,18 @@ module tupelo_rx
       .mrg_i           (mrg_i),
       .hdr_bytes_i     (hash_report_i ? 5'(HashHdrBytes) : 5'(HdrBytes)),
       .active_i        (active_i),
-      .stopped_i       (stopped_i),
       .awake_i         (awake_i),
-      .chain_ready_i   (chain_ready_i),
-      .frame_valid     (r_valid),
-      .frame_ready     (r_ready),
-      .frame_i         (record),
+      .frame_valid     (offer_valid),
+      .frame_i         (offer),
+      .resume_i        (offer_resume),
+      .next_queue_i    (next_queue),
+      .next_resume_i   (next_resume),
+      .hold_o          (hold),
+      .take_o          (take),
+      .refuse_o        (refuse),
+      .back_o          (back),
+      .dry_o           (dry),
+      .dry_queue_o     (dry_queue),
       .desc_queue_o    (desc_queue_o),
       .desc_offset_o   (desc_offset_o),
       .desc_i          (desc_i),
@@ -253,16 +280,15 @@ module tupelo_rx
       .cmd_chain_o     (p_chain),
       .cmd_frame_o     (p_frame),
       .cmd_buffers_o   (p_buffers),
-      .drop_o          (drop_o),
-      .drop_stat_o     (drop_stat_o),
-      .drop_queue_o    (drop_queue_o),
+      .drop_o          (split_drop),
+      .drop_queue_o    (split_drop_queue),
       .busy_queue_i    (busy_queue_i),
       .busy_o          (split_busy)
   );
 
   tupelo_fifo #(
       .WIDTH(CmdW),
-      .DEPTH(8)
+      .DEPTH(CmdDepth)
   ) u_cmd (
       .clk    (clk),
       .rst    (rst || dev_rst),
@@ -357,6 +383,6 @@ module tupelo_rx
     if (rst) inside_q <= '0;
     else if (dev_rst) inside_q <= 16'(in_o && !in_drop_o);
   end
-  wire unused = &{1'b0, f_bytes, len, len_valid, cmd_level, done_level};
+  wire unused = &{1'b0, i_bytes, cmd_level, done_level};
 endmodule
 `default_nettype wire

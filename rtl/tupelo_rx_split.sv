@@ -1,19 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 // tupelo_rx_split - finds the buffers for each received frame and cuts them into writes
-// Guarantees: frames in order; a frame takes one chain, with mergeable buffers as many as it needs, each of them but
-//   the last filled wholly (VIRTIO 1.2 section 5.1.6.4); how many is known before the first byte is written, and no
-//   chain is used up unless all fits. One write command of up to 256 bytes or one descriptor a cycle.
-//   No queue waits for another one's buffers: a frame for a queue without enough of them is dropped and counted at
-//   once if the queue is asleep. If more may come it waits, on the queue's account: 16,320 cycles when it becomes
-//   active, 256 more (a memory round trip) for each frame delivered to it, no more than 16,320 together. So that is
-//   what a queue can hold up the others for, however often its doorbell rings.
+// Guarantees: frames as they are offered; a frame takes one chain, with mergeable buffers as many as it needs, each of
+//   them but the last filled wholly (VIRTIO 1.2 section 5.1.6.4); how many is known before the first byte is written,
+//   and no chain is used up unless all fits. One write command of up to 256 bytes or one descriptor a cycle.
+//   No queue waits for another one's buffers: a frame that does not fit what is cached goes back to where it was, and
+//   what has been counted is remembered. Whether it waits on there is tupelo_rx_choose's business.
 //   A frame that does not fit what the cache holds when it is full, DESC_CACHE - 15 descriptors at least, is too large
-//   for the buffers.
+//   for the buffers, and dropped, unless its queue is asleep: then it is short of buffers first of all.
 // Clock/reset: clk; rst synchronous, active high.
 // Contract: descriptors as tupelo_desc_cache gives them: what is presented is seen a cycle later, an
 //   address presented with a pop counts from behind it. desc_level_i: descriptors of whole chains from the head on.
-//   chain_ready_i, awake_i as tupelo_desc_fetch gives them. Commands hold until ready. mrg_i and hdr_bytes_i do not
-//   change while frames are inside.
+//   awake_i as tupelo_desc_fetch gives it. Commands hold until ready. mrg_i and hdr_bytes_i do not change while frames
+//   are inside. The frame on offer stays until take_o, drop_o or back_o while hold_o, else it may be exchanged.
 // How: a frame that does not fit the first descriptor is counted through first (mergeable only), a descriptor a cycle.
 `default_nettype none
 module tupelo_rx_split
@@ -30,13 +28,19 @@ module tupelo_rx_split
     input  wire               mrg_i,
     input  wire  [       4:0] hdr_bytes_i,
     input  wire  [QUEUES-1:0] active_i,
-    input  wire  [QUEUES-1:0] stopped_i,
     input  wire  [QUEUES-1:0] awake_i,
-    input  wire  [QUEUES-1:0] chain_ready_i,
-    // the next frame
+    // the frame on offer
     input  wire               frame_valid,
-    output wire               frame_ready,
     input  wire  rx_frame_t   frame_i,
+    input  wire               resume_i,         // it has been back_o before
+    input  wire  [ QidxW-1:0] next_queue_i,     // of the offer in the next cycle
+    input  wire               next_resume_i,
+    output wire               hold_o,           // it is being counted through
+    output wire               take_o,           // it is going to be written
+    output wire               refuse_o,         // it is dropped, nothing of it has been written
+    output wire               back_o,           // it needs more chains than are cached
+    output wire               dry_o,            // the last cached chain of dry_queue_o leaves
+    output wire  [ QidxW-1:0] dry_queue_o,
     // cached descriptors
     output wire  [ QidxW-1:0] desc_queue_o,
     output logic [       7:0] desc_offset_o,
@@ -57,23 +61,27 @@ module tupelo_rx_split
     output wire  completion_t cmd_chain_o,
     output wire  rx_frame_t   cmd_frame_o,
     output wire  [       7:0] cmd_buffers_o,    // chains that the frame takes
-    // statistics, one pulse a frame that is not delivered
+    // statistics, one pulse a frame that is too large for the buffers
     output wire               drop_o,
-    output logic [       5:0] drop_stat_o,
     output wire  [ QidxW-1:0] drop_queue_o,
     // queue reset
     input  wire  [ QidxW-1:0] busy_queue_i,
     output wire               busy_o
 );
-  typedef enum logic [1:0] {
+  typedef enum logic [2:0] {
     StIdle,
     StCount,
+    StFirst,
     StWrite,
     StRest
   } state_e;
   state_e state_q;
-  localparam logic [7:0] WaitMost = 8'd255;  // in units of 64 cycles
-  localparam logic [7:0] WaitEarned = 8'd4;  // a frame
+  // How far the first frame of a queue has been counted through.
+  typedef struct packed {
+    logic [7:0]  offset;   // the descriptor to look at next
+    logic [13:0] need;     // bytes that have no place yet
+    logic [7:0]  buffers;  // with that descriptor's
+  } progress_t;
 
   rx_frame_t frame_q;
   logic [QidxW-1:0] queue_q;
@@ -87,6 +95,8 @@ module tupelo_rx_split
   logic [7:0] descs_q;  // descriptors of the chain looked at
   logic [7:0] buffers_q;
   logic [13:0] need_q;  // counting: bytes that have no place yet
+  logic resumed_q;  // counting: the first descriptor is not in hand
+  progress_t progress_mem[QUEUES];
 
   // ---- what was presented to the cache
   logic [QidxW-1:0] at_queue_q;
@@ -95,36 +105,38 @@ module tupelo_rx_split
 
   wire idle = state_q == StIdle;
   wire count = state_q == StCount;
+  wire first = state_q == StFirst;
   wire write = state_q == StWrite;
   wire rest = state_q == StRest;
   wire [QidxW-1:0] frame_queue = frame_i.vq[QidxW-1:0];
   wire [QidxW-1:0] queue = idle ? frame_queue : queue_q;
   wire [13:0] total = frame_i.bytes + 14'(hdr_bytes_i);
 
-  // ---- waiting for descriptors
-  logic [5:0] wait_q;
-  logic [7:0] account_mem[QUEUES];  // what the queue may still wait
-  logic [QUEUES-1:0] used_q;  // ... if it has waited at all: else all
-  wire [7:0] account = used_q[queue] ? account_mem[queue] : WaitMost;
+  // ---- does the queue have what it takes?
+  wire progress_t progress = progress_mem[frame_queue];
+  wire [7:0] begin_at = resume_i ? progress.offset : 8'd0;
+  wire up = active_i[queue];
+  wire pending = idle && frame_valid && up && !halt_i && at_queue_q == frame_queue && at_offset_q == begin_at;
+  wire enough = at_offset_q < desc_level_i;
+  wire begin_ok = pending && enough;
+  wire starve = (count || (pending && resume_i)) && !enough;
   // The level seen is a cycle old: asleep counts only if it was so already when the level was taken.
   wire asleep = at_asleep_q && !awake_i[queue];
-  wire patient = !asleep && account != 8'd0;
-  wire up = active_i[queue];
-  wire known = at_queue_q == frame_queue && at_offset_q == 8'd0;
-  wire pending = idle && frame_valid && !halt_i;
-  wire enough = known && desc_level_i != 8'd0;
-  wire begin_ok = pending && !frame_i.drop && up && enough;
-  wire starve = idle ? pending && known && !enough && !chain_ready_i[queue] : count && at_offset_q >= desc_level_i;
   // A read of 16 descriptors is not asked for unless all of it has room: the cache may hold no more than it does.
-  wire cramped = count && desc_level_i > 8'(DESC_CACHE - 16);
-  wire give_up = !halt_i && starve && (!up || !patient || cramped);
-  wire refuse = idle ? pending && (frame_i.drop || !up || give_up) : count && give_up;
+  wire cramped = desc_level_i > 8'(DESC_CACHE - 16);
+  wire refuse = count && starve && up && cramped && !asleep;
 
   // ---- counting
-  wire look = count && at_offset_q < desc_level_i;
+  wire look = count && enough;
   wire fits_here = desc_i.len >= {18'd0, need_q};
   wire counted = look && fits_here;
-  wire direct = !mrg_i || desc_i.len >= {18'd0, total};  // one buffer, or all in the first descriptor
+  // One buffer, or all in the first descriptor.
+  wire direct = !resume_i && (!mrg_i || desc_i.len >= {18'd0, total});
+
+  assign hold_o      = count;
+  assign take_o      = (begin_ok && direct) || counted;
+  assign refuse_o    = refuse;
+  assign back_o      = starve && !refuse;
 
   // ---- the current descriptor, cut at 256-byte lines and at the frame's end
   wire [8:0] to_line = 9'd256 - {1'b0, addr_q[7:0]};
@@ -140,14 +152,14 @@ module tupelo_rx_split
   logic abort_q;
   wire rest_tell = rest && (abort_q || last_q);
 
-  assign cmd_valid     = write || rest_tell || refuse;
+  assign cmd_valid     = write || rest_tell;
   assign cmd_addr_o    = addr_q;
   assign cmd_bytes_o   = write ? piece : 9'd0;
   assign cmd_eof_o     = write && eof;
   assign cmd_end_o     = (write && eof && last_q) || (rest_tell && !abort_q);
   assign cmd_comp_o    = cmd_end_o || (write && full && mrg_i);
-  assign cmd_abort_o   = refuse || (rest && abort_q);
-  assign cmd_frame_o   = idle ? frame_i : frame_q;
+  assign cmd_abort_o   = rest && abort_q;
+  assign cmd_frame_o   = frame_q;
   assign cmd_buffers_o = buffers_q;
   assign cmd_chain_o   = '{
           vq: 7'(queue_q),
@@ -158,43 +170,32 @@ module tupelo_rx_split
 
   wire go = cmd_valid && cmd_ready;
   wire next_chain = write && go && full && mrg_i;
-  wire load = begin_ok || next_chain || (write && go && (desc_done || eof) && !last_q) || (rest && !abort_q && !last_q);
+  wire load = (begin_ok && !resume_i) || first || next_chain
+      || (write && go && (desc_done || eof) && !last_q) || (rest && !abort_q && !last_q);
 
   // In a frame the descriptor behind the one in hand is always presented; idle, the next frame's first.
   wire pop = go && cmd_comp_o;
-  wire turn = pop && cmd_end_o;  // to the next frame
-  wire [7:0] offset = idle ? 8'd0 : count ? at_offset_q : pop ? 8'd0 : descs_q;
-  assign desc_queue_o = turn ? frame_queue : queue;
+  wire turn = (pop && cmd_end_o) || (idle && !begin_ok);  // to the next frame
+  assign desc_queue_o = turn ? next_queue_i : queue;
   always_comb begin
-    if (count) desc_offset_o = counted ? 8'd1 : offset + 8'(look);
-    else desc_offset_o = offset + 8'(load);
+    if (turn) desc_offset_o = next_resume_i ? progress_mem[next_queue_i].offset : 8'd0;
+    else if (idle) desc_offset_o = resume_i ? at_offset_q : 8'd1;
+    else if (count) desc_offset_o = counted ? {7'd0, !resumed_q} : at_offset_q + 8'(look);
+    else desc_offset_o = (pop || first ? 8'd0 : descs_q) + 8'(load);
   end
   assign desc_pop_o       = pop;
   assign desc_pop_descs_o = descs_q;
-  assign frame_ready      = begin_ok || (idle && refuse && go);
-  assign drop_o           = go && cmd_abort_o;
-  assign drop_queue_o     = queue;
+  assign dry_o            = pop && desc_level_i == descs_q;
+  assign dry_queue_o      = queue_q;
+  assign drop_o           = refuse || (go && cmd_abort_o);
+  assign drop_queue_o     = queue_q;
   assign busy_o           = !idle && queue_q == busy_queue_i;
-
-  always_comb begin
-    if (idle && frame_i.drop) drop_stat_o = 6'(STAT_RX_DROP_FILTER);
-    else if (!rest && stopped_i[queue]) drop_stat_o = 6'(STAT_RX_DROP_QUEUE_ERROR);
-    else if (rest || (cramped && !asleep)) drop_stat_o = 6'(STAT_RX_DROP_TOO_SMALL);
-    else drop_stat_o = 6'(STAT_RX_DROP_NO_BUFFER);
-  end
 
   always_ff @(posedge clk) begin
     at_queue_q  <= desc_queue_o;
     at_offset_q <= desc_offset_o;
     at_asleep_q <= !awake_i[desc_queue_o];
-    wait_q      <= starve ? wait_q + 1'b1 : '0;
-    used_q      <= used_q & active_i;
-    if (starve && wait_q == '1 && account != 8'd0) begin
-      account_mem[queue] <= account - 8'd1;
-      used_q[queue]      <= 1'b1;
-    end
-    if (write && go && eof && used_q[queue])
-      account_mem[queue] <= account > WaitMost - WaitEarned ? WaitMost : account + WaitEarned;
+    if (count && back_o) progress_mem[queue_q] <= '{offset: at_offset_q, need: need_q, buffers: buffers_q};
 
     unique case (state_q)
       StIdle: if (begin_ok) begin
@@ -204,16 +205,18 @@ module tupelo_rx_split
         frame_q   <= frame_i;
         left_q    <= total;
         filled_q  <= '0;
-        need_q    <= total - desc_i.len[13:0];
-        buffers_q <= direct || desc_i.flags[DescNext] ? 8'd1 : 8'd2;
+        need_q    <= resume_i ? progress.need : total - desc_i.len[13:0];
+        buffers_q <= resume_i ? progress.buffers : direct || desc_i.flags[DescNext] ? 8'd1 : 8'd2;
+        resumed_q <= resume_i;
       end
       StCount: begin
-        if (counted) state_q <= StWrite;
+        if (counted) state_q <= resumed_q ? StFirst : StWrite;
         else if (look) begin
           need_q <= need_q - desc_i.len[13:0];
           if (!desc_i.flags[DescNext]) buffers_q <= buffers_q + 8'd1;
-        end else if (give_up && go) state_q <= StIdle;
+        end else state_q <= StIdle;
       end
+      StFirst: state_q <= StWrite;  // back from the descriptor counted last
       StWrite: if (go) begin
         addr_q   <= addr_q + {55'd0, piece};
         len_q    <= len_q - {23'd0, piece};
@@ -233,12 +236,10 @@ module tupelo_rx_split
       last_q     <= !desc_i.flags[DescNext];
       indirect_q <= desc_indirect_i;
       id_q       <= desc_i.id;
-      descs_q    <= begin_ok || next_chain ? 8'd1 : descs_q + 8'd1;
+      descs_q    <= begin_ok || first || next_chain ? 8'd1 : descs_q + 8'd1;
     end
     if (rst) begin
       state_q <= StIdle;
-      used_q  <= '0;
-      wait_q  <= '0;
     end
   end
 endmodule

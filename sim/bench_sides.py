@@ -28,7 +28,7 @@ from userstack.wire.tcp import Options, Segment
 
 RING_SLOTS = 1024
 BEAT_BYTES = 64
-FIFO_BEATS = 512  # of the receive side
+FIFO_BEATS = 512 - 32  # of the receive side: when fewer than 32 are free, frames that must wait are dropped
 ETHERTYPE_IPV4 = 0x0800
 TCP_ACK = 0x10
 LOCAL = (IPv4Address("10.0.0.1"), 443)

@@ -122,8 +122,9 @@ module rings_bench
   ) u_rings (
       .clk, .rst(rst || dev_rst), .halt_i(halt), .event_idx_i, .indirect_i, .active_i(active), .start_i(start),
       .start_queue_i(start_queue), .kick_i(kick_i && enabled[kick_queue_i]), .kick_queue_i, .awake_o(awake),
-      .chain_ready_o(ready), .cfg_queue_o(cfg_queue[2:1]), .cfg_i(cfg[2:1]), .ar_valid, .ar_ready, .ar_addr, .ar_bytes,
-      .ar_queue, .r_valid, .r_data, .r_err, .ew_valid, .ew_ready, .ew_queue, .ew_data(ew_data), .ewb_valid, .ewb_queue,
+      .chain_ready_o(ready), .grow_o(), .grow_queue_o(), .cfg_queue_o(cfg_queue[2:1]), .cfg_i(cfg[2:1]), .ar_valid,
+      .ar_ready, .ar_addr, .ar_bytes, .ar_queue, .r_valid, .r_data, .r_err, .ew_valid, .ew_ready, .ew_queue,
+      .ew_data(ew_data), .ewb_valid, .ewb_queue,
       .tx_queue_i(tx_queue), .tx_desc_o(tx_desc), .tx_indirect_o, .tx_valid_o(tx_valid), .tx_pop_i(tx_took_o),
       .rx_queue_i(rx_queue), .rx_offset_i(rx_offset), .rx_desc_o(rx_desc), .rx_indirect_o, .rx_valid_o(rx_valid),
       .rx_level_o(rx_level),

@@ -9,6 +9,7 @@ from typing import Any
 import cocotb
 import pytest
 
+from cocotb_tests.audit import nic_test
 from cocotb_tests.conftest import RunBench
 from cocotb_tests.nic_tests import TOP, WIDE
 from cocotb_tests.uvm.attack_rig import EVIL, GOOD
@@ -24,7 +25,7 @@ CRUMBS = ("crumbs", "small")  # open: frames are written one after the other, ho
 QUICK = ("segments", "forged", "mixture", "runts", "chips_astride")
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def victims_keep_their_share(dut: Any) -> None:
     """Plusargs: style, long (three weights), two (a second victim)."""
     style = STYLES[str(cocotb.plusargs["style"])]
@@ -53,7 +54,7 @@ async def victims_keep_their_share(dut: Any) -> None:
         raise Unfair("; ".join(unfair))
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def victim_receives_what_is_its(dut: Any) -> None:
     """Half of the frames are the attacker's, whose buffers are bad: the victim gets all of its own.
 

@@ -234,19 +234,19 @@ async def random_traffic_with_hash_report(dut: Any) -> None:
     await run_uvm(dut, HashReportTest)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def troubled_traffic(dut: Any) -> None:
     """Errors of memory, resets of queues, every setting changed under way."""
     await run_uvm(dut, TroubledTest)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def troubled_traffic_without_mergeable_buffers(dut: Any) -> None:
     """The same, each frame in one chain."""
     await run_uvm(dut, TroubledPlainTest)
 
 
-@cocotb.test(**TIMEOUT)
+@nic_test(**TIMEOUT)
 async def device_reset_in_traffic(dut: Any) -> None:
     """The same, and a device reset with everything under way."""
     await run_uvm(dut, DeviceResetTest)

@@ -45,7 +45,7 @@ MUTANTS = [
     Mutant("offer_stands_for_ever", CHOOSE, "(hold_i || (ready & offered) != '0)", "1'b1", AGAIN),
     Mutant("nobody_gives_way", CHOOSE, "if (low_i) begin", "if (1'b0) begin", ROOM),
     Mutant("anybody_gives_way", CHOOSE, "waiting & old_q & left;", "waiting & left;", ROOM),
-    Mutant("a_trickle_protects_a_pile", CHOOSE, "add_i && scarce_i", "add_i && 1'b0", SLOW),
+    Mutant("a_trickle_protects_a_pile", CHOOSE, "away_thin = scarce_i", "away_thin = 1'b0", SLOW),
     Mutant("asleep_with_too_little", CHOOSE, "(~awake & ~supplied)", "(~awake & ~chains)", MANY),
     Mutant("progress_outlives_its_frame", CHOOSE,
            "(begun_q | (back_i ? offered : '0)) & active & ~one(pop_o, pop_list_o)",

@@ -371,7 +371,9 @@ async def a_frame_in_many_buffers_waits_for_the_rest_of_them(dut: Any) -> None:
 
 @cocotb.test(**TIMEOUT)
 async def a_full_buffer_of_frames_that_can_go_drops_whole_ones(dut: Any) -> None:
-    """Memory that takes no writes: what does not fit is refused at the wire, the rest comes out whole."""
+    """Memory that takes no writes: what does not fit is refused, at the wire or (of queues that hold their
+    part of the buffer) behind it; the rest comes out whole.
+    """
     rng = random.Random(cocotb.RANDOM_SEED)
     bench = RxBench(dut, rng, stall=0.5)
     await bench.start()
@@ -381,7 +383,7 @@ async def a_full_buffer_of_frames_that_can_go_drops_whole_ones(dut: Any) -> None
     await bench.until(lambda: bench.entered + sum(bench.door.values()) == 200)
     await bench.until(lambda: bench.inside() == 0)
     await bench.step(200)
-    assert bench.door[OVERFLOW] and not bench.drops
+    assert bench.door[OVERFLOW] and {reason for _, reason in bench.drops} <= {NO_BUFFER}
     bench.finish()
 
 

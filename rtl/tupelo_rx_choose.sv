@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 // tupelo_rx_choose - which frame goes to the splitter next, and which ones have to go
-// Guarantees: the splitter is offered the first frame of a queue that is active and has a whole chain cached, round
-//   robin over such queues, one every other cycle also of a single queue. Frames of other queues wait and cost the
-//   splitter nothing. In each cycle in which the splitter takes none, a frame is thrown away here if it has to be:
+// Guarantees: the splitter is offered the first frame of a queue that is active and has a whole chain cached, one every
+//   other cycle also of a single queue. Such queues share the splitter's time, not its frames: deficit round robin in
+//   cycles that another offer had to wait. So buffers of many tiny pieces slow their own queue and no other. Frames of
+//   other queues wait and cost the splitter nothing. In each cycle in which the splitter takes none, a frame is thrown away here if it has to be:
 //   - FILTER: a table said so; the last list holds these.
 //   - QUEUE_ERROR, NO_BUFFER: its queue is not active (stopped or not), or has no buffers and sleeps till its doorbell.
 //   - NO_BUFFER: room runs short (low_i), and it is the first frame of a queue that waits for descriptors, or for more
@@ -10,6 +11,8 @@
 //     dead queue has piled up never costs a frame of one that is dry for a moment. Round robin among equals.
 //   - NO_BUFFER: room is scarce (scarce_i), and it is just coming in for a queue that waits or has done so in the last
 //     1,024 to 2,048 cycles (away_o). So a trickle of buffers protects no pile.
+//   - NO_BUFFER: room runs short, nobody waits, and it is just coming in for a queue that holds its part of the buffer
+//     already (away_o): its buffers take frames more slowly than they come.
 //   So as many frames go as can come, and a frame finds room unless queues with buffers have filled it.
 // Clock/reset: clk; rst synchronous, active high.
 // Contract: grow_i says that more chains are cached for grow_queue_i; back_i: the first frame of the queue on offer
@@ -62,6 +65,7 @@ module tupelo_rx_choose
     // a frame that is to be added: it is thrown away instead
     input  wire               add_i,
     input  wire  [ ListW-1:0] add_list_i,
+    input  wire               add_greedy_i,   // its queue holds more than its part of the buffer
     output wire               away_o,
     // statistics
     output wire               toss_o,         // pulse: it is thrown away here
@@ -105,17 +109,45 @@ module tupelo_rx_choose
   wire pairs_t offered = one(offer_q, list_q);
   wire over = take_i || drop_i || back_i;  // with the frame on offer
   wire keep = offer_q && !over && (hold_i || (ready & offered) != '0);
-  wire pick_valid;
-  wire [ListW-1:0] pick;
+  wire turn_valid;
+  wire [ListW-1:0] turn;
   wire [Pairs:0] pick_req = {1'b0, ready & ~one(pop_o, pop_list_o) & ~(back_i ? offered : '0)};
   tupelo_rr_pick #(
       .N(Pairs + 1)
   ) u_pick (
       .req_i  (pick_req),
       .last_i (last_q),
-      .valid_o(pick_valid),
-      .idx_o  (pick)
+      .valid_o(turn_valid),
+      .idx_o  (turn)
   );
+
+  // ---- turns: a queue goes on while it has time left; a turn gives it Quantum cycles, in which it pays its debts first.
+  //   What keeps an offer waiting is charged: the frame that the splitter has taken, or the one that it counts.
+  localparam integer TimeW = 10;
+  localparam logic signed [TimeW-1:0] Quantum = TimeW'(16);
+  localparam logic signed [TimeW-1:0] DebtMost = -TimeW'(400);
+  typedef logic signed [TimeW-1:0] time_left_t;
+  time_left_t [Pairs-1:0] left_q;
+  pairs_t rich_q;  // there is time left
+  pairs_t poor_q;  // a turn does not pay the debts
+  logic [ListW-1:0] owner_q;
+  wire stay = pick_req[last_q] && (rich_q & one(1'b1, last_q)) != '0;
+  wire skip = !keep && turn_valid && !stay && (poor_q & one(1'b1, turn)) != '0;
+  wire begin_turn = !keep && turn_valid && !stay;
+  wire pick_valid = turn_valid && !skip;
+  wire [ListW-1:0] pick = stay ? last_q : turn;
+  wire pairs_t charged = one(take_i || (offer_q && !over), hold_i || take_i ? list_q : owner_q);
+  wire pairs_t paid = one(begin_turn, turn);
+  time_left_t [Pairs-1:0] left_now;
+  always_comb begin
+    left_now = left_q;
+    if (charged != '0 || paid != '0) begin
+      for (int p = 0; p < Pairs; p++) begin
+        if (charged[p] && left_q[p] > DebtMost) left_now[p] = left_q[p] - 1'b1;
+        if (paid[p]) left_now[p] = (left_now[p] > 0 ? '0 : left_now[p]) + Quantum;
+      end
+    end
+  end
   wire [ListW-1:0] next = keep ? list_q : pick;
   assign load_o         = !keep && pick_valid;
   assign load_list_o    = pick;
@@ -157,8 +189,9 @@ module tupelo_rx_choose
   wire [Pairs:0] may = {some_i[Pairs], dead | (low_i ? waiting : '0)};
   wire due = reap_q && may[reap_list_q] && !halt_i;
   wire toss = due && toss_ready && !take_i && !drop_i && !busy_drop_i && !away_o;
-  assign away_o = add_i && scarce_i && (one(1'b1, add_list_i) & active & (waiting | thin_q | thin_before_q)) != '0
-      && toss_ready && !drop_i && !busy_drop_i;
+  wire away_thin = scarce_i && (one(1'b1, add_list_i) & active & (waiting | thin_q | thin_before_q)) != '0;
+  wire away_greedy = low_i && add_greedy_i && waiting == '0;
+  assign away_o = add_i && (away_thin || away_greedy) && toss_ready && !drop_i && !busy_drop_i;
   assign pop_o      = take_i || drop_i || toss;
   assign pop_list_o = take_i || drop_i ? list_q : reap_list_q;
   assign toss_o     = toss;
@@ -171,7 +204,13 @@ module tupelo_rx_choose
   always_ff @(posedge clk) begin
     offer_q <= keep || pick_valid;
     if (load_o) list_q <= pick;
-    if (load_o) last_q <= pick;
+    if (!keep && turn_valid) last_q <= pick;
+    if (take_i) owner_q <= list_q;
+    left_q <= left_now;
+    for (int p = 0; p < Pairs; p++) begin
+      rich_q[p] <= left_now[p] > 0;
+      poor_q[p] <= left_now[p] + Quantum <= 0;
+    end
     grow_q      <= grow_i;
     grow_list_q <= list_of(grow_queue_i);
     short_q <= ((short_q & ~grown) | (back_i ? offered & ~grown : '0)) & active & ~one(pop_o, pop_list_o);
@@ -196,6 +235,10 @@ module tupelo_rx_choose
       reap_q        <= 1'b0;
       list_q        <= '0;
       last_q        <= '0;
+      owner_q       <= '0;
+      left_q        <= '0;
+      rich_q        <= '0;
+      poor_q        <= '0;
       reap_list_q   <= '0;
       short_q       <= '0;
       begun_q       <= '0;

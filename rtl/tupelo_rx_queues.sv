@@ -123,6 +123,12 @@ module tupelo_rx_queues
       .level_o(slots_level)
   );
 
+  // Beats that each queue holds: when room runs short, who has more than a like part of the buffer gets no more.
+  localparam logic [AddrW:0] Share = (AddrW + 1)'(BEATS / Pairs);
+  logic [Pairs-1:0][AddrW:0] held_q;
+  logic [Pairs-1:0] greedy_q;
+  wire greedy = !add_frame_i.drop && ((Pairs + 1)'({1'b0, greedy_q}) >> add_list & (Pairs + 1)'(1)) != '0;
+
   wire [Pairs:0] some;
   wire load, pop, pop_last;
   wire [ListW-1:0] load_list, pop_list;
@@ -151,6 +157,24 @@ module tupelo_rx_queues
       .pop_vq_o   (pop_vq),
       .pop_last_o (pop_last)
   );
+
+  logic [Pairs-1:0][AddrW:0] held;
+  always_comb begin
+    held = held_q;
+    if (add_i || pop) begin
+      for (int p = 0; p < Pairs; p++)
+        held[p] = held_q[p] + (add_i && !away && add_list == ListW'(p) ? (AddrW + 1)'(add_beats) : '0)
+            - (pop && pop_list == ListW'(p) ? (AddrW + 1)'(pop_beats) : '0);
+    end
+  end
+  always_ff @(posedge clk) begin
+    held_q <= held;
+    for (int p = 0; p < Pairs; p++) greedy_q[p] <= held[p] >= Share;
+    if (rst) begin
+      held_q   <= '0;
+      greedy_q <= '0;
+    end
+  end
 
   // ---- until it can be delivered, or has to go
   wire toss;
@@ -194,6 +218,7 @@ module tupelo_rx_queues
       .toss_ready    (toss_level < 3'd3),
       .add_i         (add_i),
       .add_list_i    (add_list),
+      .add_greedy_i  (greedy),
       .away_o        (away),
       .toss_o        (toss),
       .toss_stat_o   (toss_stat)

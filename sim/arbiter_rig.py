@@ -19,6 +19,7 @@ from driver.arbiter.worker import Worker
 from driver.bus import DmaRegion
 from driver.channel import Channel, Shape
 from driver.nic import NicConfig, TupeloNic
+from driver.scheduling import READ_COST_BYTES, set_read_cost
 from driver.steering import Found, Steering
 from driver.windows import Guard, Window
 from sim.fast import FastHarness
@@ -76,6 +77,7 @@ class ArbiterRig:
         await nic.start(NicConfig(channel_pairs=identity.queue_pairs - 1))
         steering = await Steering.attach(harness, state=Found.EMPTY)
         await steering.enable()
+        await set_read_cost(harness, READ_COST_BYTES)  # stacks do not trust each other
         rig = cls(harness, nic, steering, identity.queue_pairs, seed)
         routes = []
         for text in addresses:

@@ -77,7 +77,7 @@ module rx_bench
   desc_t rx_desc, tx_desc;
   localparam desc_t Plain = '{flags: ~16'(1 << DescIndirect), id: '1, len: '1, addr: '1};
 
-  tupelo_desc_cache #(.QUEUES(QUEUES), .DESC_CACHE(DESC_CACHE), .RX_SYNC(1)) u_cache (
+  tupelo_desc_cache #(.QUEUES(QUEUES), .DESC_CACHE(DESC_CACHE)) u_cache (
       .clk, .rst(rst || dev_rst), .start_i, .start_queue_i, .put_i, .reserve_i(1'b0), .put_queue_i,
       .put_slot_i(puts_q[put_queue_i]), .put_desc_i, .reserve_slots_i('0), .chain_ready_o(chain_ready), .grow_o(grow),
       .count_queue_i('0), .pop_count_o(pop_count), .room_queue_i('0), .room_count_o(room_count),

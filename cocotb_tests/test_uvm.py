@@ -278,6 +278,5 @@ def test_long_random_traffic(run_bench: RunBench, shape: Shape) -> None:
 
 @pytest.mark.sim
 @pytest.mark.slow
-@pytest.mark.xfail(reason="tx_chains does not know the chains that a device reset drops", strict=False)
 def test_device_reset_in_traffic(run_bench: RunBench) -> None:
     run_bench(TOP, "device_reset_in_traffic", plusargs=[f"+pairs={WIDE.queue_pairs}"], **WIDE.parameters)

@@ -40,6 +40,13 @@ class AsyncTcpSocket:
     def listen(self, backlog: int = 16) -> None:
         self.raw.listen(backlog)
 
+    async def bound(self) -> Address:
+        """After listen(): wait until the port is this socket's own, which is at once unless the interface is
+        shared; local address and port. Raises what the registry refused."""
+        while not self.raw.check_bound():
+            await self._host.wait(self.raw.endpoint, WRITE | READ, self.timeout_ns)
+        return self.raw.getsockname()
+
     async def accept(self) -> "tuple[AsyncTcpSocket, Address]":
         """Wait for a connection; ConnectionAborted if the listener is closed meanwhile."""
         while True:
@@ -143,6 +150,12 @@ class AsyncUdpSocket:
 
     def connect(self, address: Address) -> None:
         self.raw.connect(address)
+
+    async def bound(self) -> Address:
+        """As AsyncTcpSocket.bound; binds to a free port if bind() was not called."""
+        while not self.raw.check_bound():
+            await self._host.wait(self.raw.endpoint, WRITE | READ, self.timeout_ns)
+        return self.raw.getsockname()
 
     def sendto(self, data: bytes, address: Address) -> int:
         return self.raw.sendto(data, address)

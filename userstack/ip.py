@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from .config import NEVER_NS, StackConfig
 from .drops import Drop
-from .errors import MessageTooLong, NoRoute
+from .errors import BadAddress, MessageTooLong, NoRoute
 from .neigh import Neighbour, Resolver
 from .stats import Stats
 from .wire import fast, ipv4
@@ -32,6 +32,7 @@ class Path:
     dst: int
     hop: Neighbour
     mtu_bytes: int  # RFC 1191: lowered by "fragmentation needed"
+    src: int
 
 
 class IpLayer:
@@ -54,13 +55,18 @@ class IpLayer:
         host = 0xFFFF_FFFF ^ self._mask
         return ip == BROADCAST_IP or (host > 1 and ip in (self.ip | host, self.ip & self._mask))
 
+    def check_local(self, ip: int) -> None:
+        """BadAddress unless a program may bind to this address; 0 is any."""
+        if ip not in (0, self.ip):
+            raise BadAddress(f"{format_ip(ip)} is not an address of this stack")
+
     def path(self, dst: int) -> Path:
         """Route to `dst`; NoRoute if there is none."""
         found = self._paths.get(dst)
         if found is None:
             if len(self._paths) >= MAX_PATHS:
                 del self._paths[next(iter(self._paths))]
-            found = self._paths[dst] = Path(dst, self._next_hop(dst), self.mtu_bytes)
+            found = self._paths[dst] = Path(dst, self._next_hop(dst), self.mtu_bytes, self.ip)
         return found
 
     def _next_hop(self, dst: int) -> Neighbour:
@@ -107,7 +113,7 @@ class IpLayer:
         known = hop.macs is not None and self.now_ns < hop.fresh_until_ns
         macs = hop.macs if known and hop.macs is not None else (b"\x00" * 6, self.mac)
         frame = fast.encode_tcp(
-            macs, self.ip, path.dst, ident, ports, seq, ack, flags, window, options, payload
+            macs, path.src, path.dst, ident, ports, seq, ack, flags, window, options, payload
         )
         if known:
             self.out.append(frame)
@@ -136,10 +142,13 @@ class IpLayer:
             raise WireError(Drop.IP_FRAGMENT, format_ip(src))
         return header, body, broadcast
 
-    def lower_mtu(self, dst: int, mtu_bytes: int) -> bool:
+    def peer(self, header: ipv4.Ipv4Header) -> int:
+        """The number under which TCP knows who sent a packet: the source address."""
+        return header.src
+
+    def lower_mtu(self, path: Path, mtu_bytes: int) -> bool:
         """Believe an ICMP "fragmentation needed"; True if the path got narrower."""
-        path = self._paths.get(dst)
-        if path is None or not MIN_PATH_MTU <= mtu_bytes < path.mtu_bytes:
+        if not MIN_PATH_MTU <= mtu_bytes < path.mtu_bytes:
             return False
         path.mtu_bytes = mtu_bytes
         return True

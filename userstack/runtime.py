@@ -8,7 +8,7 @@ run in the order in which they became ready, so that a run is a function of its 
 
 import types
 from collections import deque
-from collections.abc import Coroutine, Generator
+from collections.abc import Coroutine, Generator, Iterable
 from dataclasses import dataclass
 from heapq import heappop, heappush
 from typing import Any, Generic, TypeVar
@@ -16,6 +16,7 @@ from typing import Any, Generic, TypeVar
 from .asock import AsyncTcpSocket, AsyncUdpSocket
 from .endpoint import READ, Endpoint
 from .errors import InvalidState, StackError, TimedOut
+from .shared import Event as Shared
 from .stack import Stack
 
 T = TypeVar("T")
@@ -174,6 +175,11 @@ class Host:
     def on_frames(self, frames: list[bytes], now_ns: int) -> None:
         """Receive frames, then as run()."""
         self.stack.on_frames(frames, now_ns)
+        self.run(now_ns)
+
+    def on_events(self, events: Iterable[Shared], now_ns: int) -> None:
+        """What the kernel tells a stack in shared mode, then as run()."""
+        self.stack.on_events(events, now_ns)
         self.run(now_ns)
 
     def cancel_all(self) -> None:

@@ -4,8 +4,8 @@
 import enum
 
 from .config import NEVER_NS
-from .endpoint import Endpoint
-from .errors import BadAddress, InvalidState, NetworkError, StackError, WouldBlock
+from .endpoint import WRITE, Endpoint
+from .errors import BadAddress, InvalidState, StackError, WouldBlock
 from .stack import Stack
 from .tcp import closing, send
 from .tcp.conn import Connection, State
@@ -47,6 +47,7 @@ class TcpSocket:
         self.stack = stack
         self._conn = conn
         self._listener: Listener | None = None
+        self._local_ip = 0
         self._port = conn.local_port if conn is not None else 0
         self._closed = False
         self._options: dict[Option, int] = {}
@@ -75,21 +76,23 @@ class TcpSocket:
         self._check_fresh()
         if self._port:
             raise InvalidState(f"already bound to port {self._port}")
-        if ip not in (0, self.stack.ip.ip):
-            raise BadAddress(f"{address[0]} is not an address of this stack")
+        self.stack.ip.check_local(ip)
+        self._local_ip = ip
         self._port = self.stack.tcp.bind(port)
 
     def listen(self, backlog: int = 16) -> None:
         """Accept connections; binds to a free port if bind() was not called."""
         self._check_fresh()
         self._port = self._port or self.stack.tcp.bind(0)
-        self._listener = self.stack.tcp.listen(self._port, backlog)
+        self._listener = self.stack.tcp.listen(self._port, backlog, self._local_ip)
 
     def accept(self) -> "tuple[TcpSocket, Address]":
         """The oldest finished connection and the peer's address."""
         if self._listener is None or self._closed:
             raise InvalidState("accept on a socket that does not listen")
         if not self._listener.queue:
+            if self._listener.error is not None:
+                raise _fresh(self._listener.error)
             raise WouldBlock("no connection waits")
         conn = self._listener.queue.popleft()
         conn.listener = None
@@ -103,9 +106,9 @@ class TcpSocket:
         remote_ip, remote_port = _parse(address)
         self._check_fresh()
         tcp = self.stack.tcp
-        self._conn = tcp.connect(remote_ip, remote_port, self._port, self._options.get(Option.RECV_BUFFER))
+        room = self._options.get(Option.RECV_BUFFER)
+        self._conn = tcp.connect(remote_ip, remote_port, self._port, room, self._local_ip)
         tcp.bound.discard(self._port)
-        self._port = self._conn.local_port
         for option, value in self._options.items():
             self._apply(self._conn, option, value)
 
@@ -189,8 +192,24 @@ class TcpSocket:
         else:
             self.close()
 
+    def check_bound(self) -> bool:
+        """Whether the local port is this socket's own by now: in shared mode the registry has to say so.
+        Raises what it refused."""
+        found = self.endpoint
+        error = self._listener.error if self._listener is not None else self._require().error
+        if error is not None:
+            raise _fresh(error)
+        if isinstance(found, Listener):
+            return found.granted
+        return self._require().local_port != 0
+
     def getsockname(self) -> Address:
-        return format_ip(self.stack.ip.ip), self._port
+        """Local address and port; port 0 while the registry has not said which one."""
+        if self._conn is not None:
+            return format_ip(self._conn.path.src), self._conn.local_port
+        if self._listener is not None:
+            return format_ip(self._listener.local_ip or self.stack.ip.ip), self._listener.port
+        return format_ip(self._local_ip or self.stack.ip.ip), self._port
 
     def getpeername(self) -> Address:
         ip, port = self._require().remote
@@ -233,9 +252,11 @@ class TcpSocket:
             raise InvalidState("socket is already used")
 
 
-def _fresh(error: NetworkError) -> NetworkError:
+def _fresh(error: StackError) -> StackError:
     """A new exception each time, so that tracebacks do not pile up on one object."""
-    return type(error)(*error.args)
+    again = type(error)(*error.args)
+    again.errno = error.errno
+    return again
 
 
 class UdpSocket:
@@ -261,15 +282,15 @@ class UdpSocket:
         ip, port = _parse(address, wildcard=True)
         if self._port is not None or self._closed:
             raise InvalidState("already bound or closed")
-        if ip not in (0, self.stack.ip.ip):
-            raise BadAddress(f"{address[0]} is not an address of this stack")
-        self._port = self.stack.udp.bind(port)
+        self.stack.ip.check_local(ip)
+        self._port = self.stack.udp.bind(port, ip)
 
     def connect(self, address: Address) -> None:
         """Fix the peer: only its datagrams are received, its ICMP errors are reported, send() works."""
         remote = _parse(address)
-        self.stack.ip.path(remote[0])
-        self.endpoint.remote = remote
+        if self._closed:
+            raise InvalidState("socket is closed")
+        self._port = self.stack.udp.connect(self._port, remote)
 
     def sendto(self, data: bytes, address: Address) -> int:
         remote = _parse(address)
@@ -299,8 +320,14 @@ class UdpSocket:
             self.stack.udp.close(self._port)
         self._closed = True
 
+    def check_bound(self) -> bool:
+        """As TcpSocket.check_bound."""
+        self._raise_error()
+        return bool(self.endpoint.poll() & WRITE)
+
     def getsockname(self) -> Address:
-        return format_ip(self.stack.ip.ip), self.endpoint.local_port
+        """As TcpSocket.getsockname."""
+        return format_ip(self.endpoint.local_ip or self.stack.ip.ip), self.endpoint.local_port
 
     def _raise_error(self) -> None:
         error: StackError | None = self.endpoint.take_error()

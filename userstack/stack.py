@@ -1,15 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The stack: frames and time in, frames and readiness out. No I/O, no clock, no callbacks."""
 
+from collections.abc import Iterable
+
 from .config import NEVER_NS, Rng, StackConfig
 from .drops import Drop
 from .endpoint import Endpoint, ReadyList
-from .errors import ClockError
+from .errors import ClockError, InvalidState
 from .host_info import HostFollower, HostInfo
 from .icmp import IcmpLayer
 from .ip import IpLayer
+from .shared import Event, Kernel
+from .shared_ip import SharedIp, SilentIcmp
+from .shared_udp import SharedUdpLayer
+from .sharing import SharedSide, Sharing
 from .stats import Stats
 from .tcp.layer import TcpLayer
+from .tcp.shared import SharedTcpLayer
 from .udp import UdpLayer
 from .wire import fast, icmp, ipv4
 from .wire.addr import BROADCAST_MAC
@@ -28,18 +35,46 @@ class Stack:
     Drop.
     """
 
-    def __init__(self, config: StackConfig, rng: Rng, host_info: HostInfo | None = None) -> None:
-        """With `host_info` the TCP part of the configuration follows the host's parameters."""
+    def __init__(
+        self, config: StackConfig, rng: Rng, host_info: HostInfo | None = None, shared: Kernel | None = None
+    ) -> None:
+        """With `host_info` the TCP part of the configuration follows the host's parameters; with `shared` the
+        stack shares its MAC and IP address with others, and this is whom it asks (README.md, Shared mode)."""
         self.config = config
         self.stats = Stats()
         self.ready = ReadyList()
-        self.ip = IpLayer(config, rng.getrandbits(16), self.stats)
-        self.icmp = IcmpLayer(self.ip)
-        self.udp = UdpLayer(self.ip, self.icmp, self.ready, config.tcp.ephemeral_ports, rng)
-        self.tcp = TcpLayer(self.ip, self.icmp, self.ready, config.tcp, self.stats, rng)
+        self.ip: IpLayer
+        self.icmp: IcmpLayer
+        self.udp: UdpLayer
+        self.tcp: TcpLayer
+        self._shared: SharedSide | None = None
+        if shared is None:
+            self.ip = IpLayer(config, rng.getrandbits(16), self.stats)
+            self.icmp = IcmpLayer(self.ip)
+            self.udp = UdpLayer(self.ip, self.icmp, self.ready, config.tcp.ephemeral_ports, rng)
+            self.tcp = TcpLayer(self.ip, self.icmp, self.ready, config.tcp, self.stats, rng)
+        else:
+            self._share(shared, rng)
         self.host = None if host_info is None else HostFollower(self, host_info)
         if self.host is not None:
             self.host.poll(0)
+
+    def _share(self, kernel: Kernel, rng: Rng) -> None:
+        """Build the layers of shared mode."""
+        config, sharing = self.config, Sharing(kernel)
+        ip = SharedIp(config, rng.getrandbits(16), self.stats, sharing)
+        icmp_layer = SilentIcmp(ip)
+        udp = SharedUdpLayer(ip, icmp_layer, self.ready, config.tcp.ephemeral_ports, rng, sharing)
+        tcp = SharedTcpLayer(ip, icmp_layer, self.ready, config.tcp, self.stats, rng, sharing)
+        self.ip, self.icmp, self.udp, self.tcp = ip, icmp_layer, udp, tcp
+        self._shared = SharedSide(self, sharing, tcp, udp)
+
+    @property
+    def shared(self) -> SharedSide:
+        """The side towards the kernel; InvalidState if the stack has its addresses alone."""
+        if self._shared is None:
+            raise InvalidState("this stack shares nothing")
+        return self._shared
 
     @property
     def now_ns(self) -> int:
@@ -56,6 +91,9 @@ class Stack:
     def on_frames(self, frames: list[bytes], now_ns: int) -> None:
         """Receive Ethernet frames without FCS, in order of arrival."""
         self.advance(now_ns)
+        if self._shared is not None:
+            self._shared.on_frames(frames)
+            return
         stats, ip, tcp = self.stats, self.ip, self.tcp
         connections, mac, address = tcp.connections, ip.mac, ip.ip
         for frame in frames:
@@ -66,15 +104,21 @@ class Stack:
             if plain is not None:
                 src, segment = plain
                 conn = connections.get(src << 32 | segment.src_port << 16 | segment.dst_port)
-                drop = self._on_frame(frame) if conn is None else tcp.on_known(conn, src, segment)
+                drop = self.on_other_frame(frame) if conn is None else tcp.on_known(conn, src, segment)
             else:
-                drop = self._on_frame(frame)
+                drop = self.on_other_frame(frame)
             if drop is None:
                 stats.frames_accepted += 1
             else:
                 stats.drop(drop, frame, now_ns)
 
-    def _on_frame(self, raw: bytes) -> Drop | None:
+    def on_events(self, events: Iterable[Event], now_ns: int) -> None:
+        """Shared mode: what the kernel tells, in order."""
+        self.advance(now_ns)
+        for event in events:
+            self.shared.on_event(event)
+
+    def on_other_frame(self, raw: bytes) -> Drop | None:
         """The way of every frame that is not plain TCP: full validation, layer by layer."""
         try:
             frame = EthernetFrame.decode(raw)
@@ -99,12 +143,16 @@ class Stack:
     def _filter(self, frame: EthernetFrame) -> Drop | None:
         """What Ethernet alone can tell: address, VLAN, type."""
         if frame.dst != self.ip.mac and frame.dst != BROADCAST_MAC:
-            return Drop.ETH_MULTICAST if frame.dst[0] & 1 else Drop.ETH_NOT_OURS
+            if not frame.dst[0] & 1:
+                return Drop.ETH_NOT_OURS
+            if self._shared is None:  # what reaches a shared stack is for a port of its own
+                return Drop.ETH_MULTICAST
         if frame.src[0] & 1:
             return Drop.ETH_BAD_SOURCE
         if frame.vlan_tci is not None and frame.vlan_tci & VLAN_ID_MASK:
             return Drop.ETH_VLAN
-        return None if frame.ethertype in (TYPE_IPV4, TYPE_ARP) else Drop.ETH_TYPE
+        spoken = frame.ethertype == TYPE_IPV4 or (frame.ethertype == TYPE_ARP and self._shared is None)
+        return None if spoken else Drop.ETH_TYPE
 
     def on_timer(self, now_ns: int) -> None:
         """Run everything due at or before now; harmless when nothing is."""

@@ -29,6 +29,9 @@ class Stats:
     arp_replies: int = 0
     arp_queue_drops: int = 0  # frames of ours that waited for an address in vain
     icmp_errors_out: int = 0
+    away_drops: int = 0  # shared mode: frames of ours whose address or interface was away
+    software_out: int = 0  # shared mode: frames handed to the kernel, not to the device
+    accepts_refused: int = 0  # shared mode: connections reset because the registry did not grant them
     tcp_active_opens: int = 0
     tcp_passive_opens: int = 0
     tcp_retransmits: int = 0  # segments sent again, for whatever cause

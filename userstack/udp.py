@@ -11,8 +11,8 @@ from .errors import (
     ConnectionRefused,
     HostUnreachable,
     MessageTooLong,
-    NetworkError,
     PortsExhausted,
+    StackError,
 )
 from .icmp import IcmpLayer
 from .ip import IpLayer
@@ -28,15 +28,16 @@ DATAGRAM_COST_BYTES = 64
 class UdpEndpoint(Endpoint):
     """One bound port with what arrived for it."""
 
-    __slots__ = ("error", "local_port", "queue", "queued_bytes", "remote")
+    __slots__ = ("error", "local_ip", "local_port", "queue", "queued_bytes", "remote")
 
-    def __init__(self, local_port: int) -> None:
+    def __init__(self, local_port: int, local_ip: int = 0) -> None:
         super().__init__()
         self.local_port = local_port
+        self.local_ip = local_ip  # shared mode; 0 = all addresses
         self.remote: tuple[int, int] | None = None  # set by connect(): others are not heard
         self.queue: deque[tuple[bytes, tuple[int, int]]] = deque()
         self.queued_bytes = 0
-        self.error: NetworkError | None = None  # reported once, by the next call
+        self.error: StackError | None = None  # reported once, by the next call
 
     def poll(self) -> int:
         return WRITE | (READ if self.queue or self.error is not None else 0)
@@ -44,7 +45,7 @@ class UdpEndpoint(Endpoint):
     def describe(self) -> str:
         return f"udp port {self.local_port}"
 
-    def take_error(self) -> NetworkError | None:
+    def take_error(self) -> StackError | None:
         error, self.error = self.error, None
         return error
 
@@ -58,8 +59,8 @@ class UdpLayer:
         self._bound: dict[int, UdpEndpoint] = {}
         icmp_layer.sinks[ipv4.UDP] = self
 
-    def bind(self, port: int) -> UdpEndpoint:
-        """Take a port, or an ephemeral one for 0."""
+    def bind(self, port: int, local_ip: int = 0) -> UdpEndpoint:
+        """Take a port, or an ephemeral one for 0; the one address of this stack needs no `local_ip`."""
         if port == 0:
             first, last = self.ports
             size = last - first + 1
@@ -71,6 +72,13 @@ class UdpLayer:
         elif port in self._bound:
             raise AddressInUse(f"UDP port {port}")
         endpoint = self._bound[port] = UdpEndpoint(port)
+        return endpoint
+
+    def connect(self, endpoint: UdpEndpoint | None, remote: tuple[int, int]) -> UdpEndpoint:
+        """Fix the peer of an endpoint, or of a new one at an ephemeral port."""
+        self._ip.path(remote[0])
+        endpoint = endpoint or self.bind(0)
+        endpoint.remote = remote
         return endpoint
 
     def close(self, endpoint: UdpEndpoint) -> None:
@@ -95,7 +103,7 @@ class UdpLayer:
             datagram = UdpDatagram.decode(payload, header.src, header.dst)
         except WireError as error:
             return error.reason
-        endpoint = self._bound.get(datagram.dst_port)
+        endpoint = self._endpoint_for(header, datagram.dst_port)
         remote = (header.src, datagram.src_port)
         if endpoint is None or endpoint.remote not in (None, remote):
             if not broadcast:
@@ -109,19 +117,29 @@ class UdpLayer:
         self._ready.wake(endpoint)
         return None
 
+    def _endpoint_for(self, header: ipv4.Ipv4Header, port: int) -> UdpEndpoint | None:
+        return self._bound.get(port)
+
     def on_icmp(self, remote_ip: int, quote: bytes, message: icmp.IcmpMessage) -> bool:
         """Errors reach a connected socket only: for others nobody could tell which send they mean."""
         local_port, remote_port = int.from_bytes(quote[:2], "big"), int.from_bytes(quote[2:4], "big")
         endpoint = self._bound.get(local_port)
         if endpoint is None or endpoint.remote != (remote_ip, remote_port):
             return False
-        if message.kind == icmp.UNREACHABLE:
-            where = f"{format_ip(remote_ip)}:{remote_port}"
-            if message.code == icmp.PORT_UNREACHABLE:
-                endpoint.error = ConnectionRefused(f"UDP {where}")
-            elif message.code == icmp.FRAGMENTATION_NEEDED:
-                self._ip.lower_mtu(remote_ip, message.word & 0xFFFF)
-            else:
-                endpoint.error = HostUnreachable(f"UDP {where}, ICMP code {message.code}")
-            self._ready.wake(endpoint)
+        self.on_icmp_about(endpoint, endpoint.remote, message.kind, message.code, message.word & 0xFFFF)
         return True
+
+    def on_icmp_about(
+        self, endpoint: UdpEndpoint, remote: tuple[int, int], kind: int, code: int, mtu_bytes: int
+    ) -> None:
+        """An ICMP error about what a connected endpoint sent."""
+        if kind != icmp.UNREACHABLE:
+            return
+        where = f"{format_ip(remote[0])}:{remote[1]}"
+        if code == icmp.PORT_UNREACHABLE:
+            endpoint.error = ConnectionRefused(f"UDP {where}")
+        elif code == icmp.FRAGMENTATION_NEEDED:
+            self._ip.lower_mtu(self._ip.path(remote[0]), mtu_bytes)
+        else:
+            endpoint.error = HostUnreachable(f"UDP {where}, ICMP code {code}")
+        self._ready.wake(endpoint)

@@ -148,7 +148,7 @@ def take_ack(conn: Connection, segment: Segment) -> Drop | None:
     flight = diff(conn.snd_max, conn.snd_una)
     if conn.state is State.SYN_RECEIVED:
         if not 0 < advance <= flight:
-            conn.layer.refuse(conn.remote[0], segment)
+            conn.layer.refuse(conn.path, segment)
             return Drop.TCP_BAD_ACK
         conn.layer.on_opened(conn)
     if advance > flight or advance < -max(conn.max_wnd, 1):  # RFC 5961 section 5

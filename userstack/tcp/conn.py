@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 from ..config import NEVER_NS
 from ..endpoint import READ, WRITE, Endpoint
-from ..errors import NetworkError
+from ..errors import NetworkError, StackError
 from ..ip import Path
+from ..shared import Held
 from ..wire.addr import format_ip
 from .congestion import Congestion
 from .reassembly import Reassembly
@@ -47,10 +48,11 @@ class Connection(Endpoint):
     layer: "TcpLayer"
     path: Path
     local_port: int
-    key: int  # remote address << 32 | remote port << 16 | local port
+    key: int  # (local address << 64 in shared mode) | remote address << 32 | remote port << 16 | local port
     changed: bool = False
     state: State = State.CLOSED
     listener: "Listener | None" = None  # who gets it, until accepted
+    held: Held | None = None  # shared mode: the registry's entry of this connection
 
     # Send side. send_buf[0] is the byte at SND.UNA once our SYN is acknowledged.
     iss: int = 0
@@ -87,6 +89,7 @@ class Connection(Endpoint):
     # Options.
     scale_on: bool = False  # window scaling: both sides asked for it
     ts_on: bool = False
+    ts_offset: int = 0  # of our timestamps: a secret of the tuple, RFC 7323 section 7
     ts_recent: int = 0
     ts_recent_ns: int = 0
     last_ack_sent: int = 0
@@ -113,14 +116,14 @@ class Connection(Endpoint):
     syn_lost: bool = False
 
     # The program's side.
-    error: NetworkError | None = None
+    error: StackError | None = None
     soft_error: NetworkError | None = None  # what ICMP hinted; becomes the error if we give up
     closed: bool = False  # the program called close(): nobody will read
     read_shut: bool = False
 
     @property
     def remote(self) -> tuple[int, int]:
-        return self.key >> 32, self.key >> 16 & 0xFFFF
+        return self.key >> 32 & 0xFFFF_FFFF, self.key >> 16 & 0xFFFF
 
     @property
     def alive(self) -> bool:

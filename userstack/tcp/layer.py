@@ -12,16 +12,17 @@ from ..errors import (
     HostUnreachable,
     NetworkError,
     PortsExhausted,
+    StackError,
 )
 from ..icmp import IcmpLayer
-from ..ip import IpLayer
+from ..ip import IpLayer, Path
 from ..limiter import Limiter
 from ..stats import Stats
 from ..wire import icmp, ipv4
 from ..wire.addr import format_ip
 from ..wire.errors import WireError
 from ..wire.tcp import Segment
-from . import arrive, closing, opening, recovery
+from . import arrive, closing, isn, opening, recovery
 from .congestion import Congestion
 from .conn import Connection, State
 from .listener import Listener
@@ -71,14 +72,34 @@ class TcpLayer:
             segment = Segment.decode(payload, header.src, header.dst)
         except WireError as error:
             return error.reason
-        return self.on_segment(header.src, segment)
+        return self.on_segment(self.ip.peer(header), segment)
 
     def _on_unknown(self, src: int, segment: Segment) -> Drop | None:
-        listener = self.listeners.get(segment.dst_port)
+        listener = self.listener_for(src, segment.dst_port)
         if listener is not None:
             return opening.on_listen(self, listener, src, segment)
-        opening.refuse(self, src, segment)
+        self.refuse(self.ip.path(src), segment)
         return Drop.TCP_NO_CONNECTION
+
+    def listener_for(self, src: int, port: int) -> Listener | None:
+        """Who takes connections that `src` opens to a port."""
+        return self.listeners.get(port)
+
+    def path_under(self, listener: Listener, src: int) -> Path:
+        """The way back to whoever sent something to a listener."""
+        return self.ip.path(src)
+
+    def initial_seq(self, conn: Connection) -> int:
+        """The ISN of a new connection; fixes what its timestamps start from, too."""
+        local = (self.ip.ip, conn.local_port)
+        conn.ts_offset = seq = isn.initial_seq(self.secret, self.ip.now_ns, local, conn.remote)
+        return seq
+
+    def hand_over(self, conn: Connection, listener: Listener) -> None:
+        """A connection that its listener brought is established: accept() may have it."""
+        listener.half_open.discard(conn)
+        listener.queue.append(conn)
+        self.ready.wake(listener)
 
     def _reopens(self, conn: Connection, segment: Segment) -> bool:
         if conn.local_port not in self.listeners or not opening.may_reopen(conn, segment):
@@ -86,8 +107,8 @@ class TcpLayer:
         self.forget(conn)
         return True
 
-    def refuse(self, src: int, segment: Segment) -> None:
-        opening.refuse(self, src, segment)
+    def refuse(self, path: Path, segment: Segment) -> None:
+        opening.refuse(self, path, segment)
 
     def on_synchronized(self, conn: Connection, segment: Segment) -> None:
         """Data or FIN that came with a SYN."""
@@ -123,12 +144,21 @@ class TcpLayer:
             cc=Congestion.initial(536, config.initial_window_segments),
         )
 
-    def connect(
-        self, remote_ip: int, remote_port: int, local_port: int = 0, recv_buffer_bytes: int | None = None
-    ) -> Connection:
-        """Active open; the SYN is sent at once."""
+    def check_remote(self, remote_ip: int, remote_port: int) -> None:
+        """BadAddress for what no connection can be opened to."""
         if remote_port == 0 or self.ip.is_broadcast(remote_ip) or remote_ip >> 28 >= 0xE:
             raise BadAddress(f"cannot connect to {format_ip(remote_ip)}:{remote_port}")
+
+    def connect(
+        self,
+        remote_ip: int,
+        remote_port: int,
+        local_port: int = 0,
+        recv_buffer_bytes: int | None = None,
+        local_ip: int = 0,
+    ) -> Connection:
+        """Active open; the SYN is sent at once. The one address of this stack needs no `local_ip`."""
+        self.check_remote(remote_ip, remote_port)
         self.ip.path(remote_ip)
         port = local_port or self._ephemeral(remote_ip, remote_port)
         conn = self.new_connection(remote_ip, remote_port, port)
@@ -151,7 +181,7 @@ class TcpLayer:
         self.bound.add(port)
         return port
 
-    def listen(self, port: int, backlog: int) -> Listener:
+    def listen(self, port: int, backlog: int, local_ip: int = 0) -> Listener:
         if port in self.listeners:
             raise AddressInUse(f"TCP port {port}")
         self.bound.discard(port)
@@ -161,7 +191,8 @@ class TcpLayer:
     def close_listener(self, listener: Listener) -> None:
         """Stop listening; connections that nobody accepted are reset."""
         listener.closed = True
-        self.listeners.pop(listener.port, None)
+        if self.listeners.get(listener.key) is listener:
+            del self.listeners[listener.key]
         for conn in [*sorted(listener.half_open, key=lambda conn: conn.key), *listener.queue]:
             closing.abort(conn)
         listener.queue.clear()
@@ -183,7 +214,7 @@ class TcpLayer:
     def add(self, conn: Connection) -> None:
         self.connections[conn.key] = conn
 
-    def fail(self, conn: Connection, error: NetworkError) -> None:
+    def fail(self, conn: Connection, error: StackError) -> None:
         """The connection ends with an error that the program will see."""
         conn.error = error
         conn.recv_buf.clear()
@@ -215,20 +246,23 @@ class TcpLayer:
         conn = self.connections.get(key)
         if conn is None or message.kind == icmp.SOURCE_QUENCH:  # RFC 6633: quench is ignored
             return False
-        offset = diff(int.from_bytes(quote[4:8], "big"), conn.snd_una)
+        sequence = int.from_bytes(quote[4:8], "big")
+        return self.on_icmp_about(conn, message.kind, message.code, message.word & 0xFFFF, sequence)
+
+    def on_icmp_about(self, conn: Connection, kind: int, code: int, mtu_bytes: int, sequence: int) -> bool:
+        """An ICMP error about one connection; False if it is not about anything in flight."""
+        offset = diff(sequence, conn.snd_una)
         if not 0 <= offset < diff(conn.snd_max, conn.snd_una):
             return False
-        if message.kind == icmp.UNREACHABLE and message.code == icmp.FRAGMENTATION_NEEDED:
-            if self.ip.lower_mtu(remote_ip, message.word & 0xFFFF):
+        if kind == icmp.UNREACHABLE and code == icmp.FRAGMENTATION_NEEDED:
+            if self.ip.lower_mtu(conn.path, mtu_bytes):
                 recovery.narrow_path(conn)
                 self.timers.schedule(conn)
             return True
-        if message.kind != icmp.UNREACHABLE:
+        if kind != icmp.UNREACHABLE:
             return True
-        hard = message.code in (icmp.PROTOCOL_UNREACHABLE, icmp.PORT_UNREACHABLE)
-        error = (ConnectionRefused if hard else HostUnreachable)(
-            f"ICMP code {message.code}: {conn.describe()}"
-        )
+        hard = code in (icmp.PROTOCOL_UNREACHABLE, icmp.PORT_UNREACHABLE)
+        error = (ConnectionRefused if hard else HostUnreachable)(f"ICMP code {code}: {conn.describe()}")
         if hard and conn.state is State.SYN_SENT:
             self.fail(conn, error)
         else:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 from ..config import NEVER_NS
 from ..drops import Drop
 from ..errors import ConnectionRefused
+from ..ip import Path
 from ..wire.tcp import ACK, RST, SYN, Segment
-from . import isn, recovery, send
+from . import recovery, send
 from .conn import Connection, State
 from .listener import Listener
 from .seq import MASK, add, diff
@@ -19,7 +20,7 @@ MIN_MSS = 64  # a peer that asks for less would only multiply packets
 DEFAULT_MSS = 536  # RFC 9293 section 3.7.1
 
 
-def refuse(layer: "TcpLayer", src: int, segment: Segment) -> None:
+def refuse(layer: "TcpLayer", path: Path, segment: Segment) -> None:
     """The reset of RFC 9293 section 3.10.7.1, which the sender of `segment` will find acceptable."""
     if segment.flags & RST:
         return
@@ -29,7 +30,7 @@ def refuse(layer: "TcpLayer", src: int, segment: Segment) -> None:
     else:
         seq, ack, flags = 0, add(segment.seq, segment.length), RST | ACK
     layer.stats.tcp_resets_out += 1
-    layer.ip.send_tcp(layer.ip.path(src), ports, seq, ack, flags, 0, b"", b"")
+    layer.ip.send_tcp(path, ports, seq, ack, flags, 0, b"", b"")
 
 
 def on_listen(layer: "TcpLayer", listener: Listener, src: int, segment: Segment) -> Drop | None:
@@ -37,7 +38,7 @@ def on_listen(layer: "TcpLayer", listener: Listener, src: int, segment: Segment)
     if segment.flags & RST:
         return Drop.TCP_NO_CONNECTION
     if segment.flags & ACK:
-        refuse(layer, src, segment)
+        refuse(layer, layer.path_under(listener, src), segment)
         return Drop.TCP_NO_CONNECTION
     if not segment.flags & SYN:
         return Drop.TCP_NO_CONNECTION
@@ -45,6 +46,7 @@ def on_listen(layer: "TcpLayer", listener: Listener, src: int, segment: Segment)
         return Drop.TCP_BACKLOG_FULL
     conn = layer.new_connection(src, segment.src_port, segment.dst_port)
     conn.listener = listener
+    conn.path = layer.path_under(listener, src)
     listener.half_open.add(conn)
     layer.stats.tcp_passive_opens += 1
     layer.add(conn)
@@ -57,8 +59,7 @@ def on_listen(layer: "TcpLayer", listener: Listener, src: int, segment: Segment)
 def start(conn: Connection) -> None:
     """Choose the ISN and send the SYN (or SYN, ACK) for the first time."""
     layer = conn.layer
-    local, remote = (layer.ip.ip, conn.local_port), conn.remote
-    conn.iss = conn.snd_una = conn.snd_nxt = isn.initial_seq(layer.secret, layer.ip.now_ns, local, remote)
+    conn.iss = conn.snd_una = layer.initial_seq(conn)
     conn.snd_nxt = conn.snd_max = add(conn.iss, 1)
     conn.last_heard_ns = layer.ip.now_ns
     send.send_syn(conn)
@@ -90,7 +91,7 @@ def on_syn_sent(conn: Connection, segment: Segment) -> Drop | None:
     flags = segment.flags
     acceptable = bool(flags & ACK) and segment.ack == conn.snd_max
     if flags & ACK and not acceptable:
-        refuse(conn.layer, conn.remote[0], segment)
+        refuse(conn.layer, conn.path, segment)
         return Drop.TCP_BAD_ACK
     if flags & RST:
         if not acceptable:
@@ -131,9 +132,7 @@ def establish(conn: Connection) -> None:
     if listener is None:
         layer.ready.wake(conn)
         return
-    listener.half_open.discard(conn)
-    listener.queue.append(conn)
-    layer.ready.wake(listener)
+    layer.hand_over(conn, listener)
 
 
 def may_reopen(conn: Connection, segment: Segment) -> bool:

@@ -12,7 +12,7 @@ TS_TICK_NS = MS_NS  # RFC 7323 section 5.4: 1 ms to 1 s
 
 
 def timestamp(conn: Connection) -> int:
-    return (conn.layer.ip.now_ns // TS_TICK_NS + conn.iss) & MASK  # offset by a secret, RFC 7323 section 7
+    return (conn.layer.ip.now_ns // TS_TICK_NS + conn.ts_offset) & MASK
 
 
 def window_field(conn: Connection) -> int:

@@ -9,7 +9,15 @@ from collections import deque
 
 from .config import Rng
 from .endpoint import READ, WRITE, ReadyList
-from .errors import HostUnreachable, MessageTooLong, NetworkDown, StackError, TakenAway, refusal
+from .errors import (
+    ConnectionAborted,
+    HostUnreachable,
+    MessageTooLong,
+    NetworkDown,
+    StackError,
+    TakenAway,
+    refusal,
+)
 from .icmp import IcmpLayer
 from .neigh import MAX_HELD
 from .shared import Answer, Granted, Held, IcmpError, Refused
@@ -155,6 +163,8 @@ class SharedUdpLayer(UdpLayer):
         """Give all back."""
         for endpoint in list(self._bound.values()):
             self.close(endpoint)
+            assert isinstance(endpoint, SharedUdpEndpoint)
+            self._fail(endpoint, ConnectionAborted(f"left: {endpoint.describe()}"))
 
     def _endpoint_for(self, header: ipv4.Ipv4Header, port: int) -> UdpEndpoint | None:
         return self._bound.get(header.dst << 16 | port) or self._bound.get(port)

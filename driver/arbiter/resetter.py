@@ -8,8 +8,12 @@ with numbers that do not fit makes it answer with an ACK that carries its own (R
 peer that sends something by itself is answered at once.
 
 If the reset is lost and the peer goes on, it gets another one, a second later at the earliest, RESETS_MAX
-together. A tuple that was closed in order and lingers (TIME-WAIT) is not asked; a FIN that comes again is
-acknowledged, as TIME-WAIT does, and anything else is reset.
+together. A peer that only receives would not go on: data of the dead stack that was still under way moves its
+window past the reset, and it says no more. So it is asked again after a reset; one that took it answers that
+with a reset of its own.
+
+A tuple that was closed in order and lingers (TIME-WAIT) is not asked; a FIN that comes again is acknowledged,
+as TIME-WAIT does, and anything else is reset.
 """
 
 from dataclasses import dataclass
@@ -80,7 +84,7 @@ class Resetter:
 
     @staticmethod
     def _asks(flow: _Flow) -> bool:
-        return flow.asked and flow.resets == 0 and flow.probes < PROBES_MAX
+        return flow.asked and flow.resets < RESETS_MAX and flow.probes < PROBES_MAX
 
     def on_timer(self, now_ns: int) -> list[Answer]:
         """Ask the peers whose time has come."""
@@ -109,7 +113,7 @@ class Resetter:
             return [self._answer(flow, got.ack, got.next_seq, ACK)], False
         if now_ns < flow.quiet_ns:
             return [], False
-        flow.quiet_ns = now_ns + FIRST_NS
+        flow.quiet_ns = flow.next_ns = now_ns + FIRST_NS
         self.counts["resets"] += 1
         last = flow.resets == RESETS_MAX - 1
         flow.resets += 1

@@ -259,6 +259,9 @@ def test_a_silent_peer_is_asked_and_gets_one_reset() -> None:
     (reset,) = rig.due()
     check(reset)
     assert reset[TCP].flags == "R" and reset[TCP].seq == 7777
+    (again,) = rig.later(FIRST_NS)  # has it taken the reset?
+    assert again[TCP].flags == "A"
+    assert rig.take(segment(granted.local_port, flags="R", seq=again[TCP].ack)) == []  # yes: CLOSED says so
     assert rig.later(5 * FIRST_NS) == []  # it is not asked again
     rig.bench.check()
     assert rig.bench.hardware.tables[key] == TO_HOST
@@ -275,6 +278,19 @@ def test_a_peer_that_does_not_answer_is_asked_a_few_times_only() -> None:
     rig.due()
     assert key not in rig.bench.hardware.tables and len(rig.switch.resetter) == 0  # free after 2 MSL
     rig.bench.check()
+
+
+def test_a_peer_that_only_receives_and_has_moved_on_gets_a_reset_that_fits() -> None:
+    rig, granted, _ = dead_flow()
+    rig.due()
+    rig.take(segment(granted.local_port, flags="A", seq=1000, ack=7777))
+    (stale,) = rig.due()  # data under way has moved the peer's window to 9999 meanwhile: it drops this one
+    assert stale[TCP].seq == 7777
+    (again,) = rig.later(FIRST_NS)
+    assert again[TCP].flags == "A"
+    rig.take(segment(granted.local_port, flags="A", seq=1000, ack=9999))
+    (reset,) = rig.due()
+    assert (reset[TCP].flags, reset[TCP].seq) == ("R", 9999)
 
 
 def test_a_peer_that_lost_the_reset_gets_another_but_no_storm() -> None:

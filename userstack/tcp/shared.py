@@ -9,7 +9,7 @@ keeps TIME-WAIT itself and gives the tuple back at its end.
 from ..config import NEVER_NS, Rng, TcpConfig
 from ..drops import Drop
 from ..endpoint import ReadyList
-from ..errors import HostUnreachable, NetworkDown, StackError, TakenAway, refusal
+from ..errors import ConnectionAborted, HostUnreachable, NetworkDown, StackError, TakenAway, refusal
 from ..icmp import IcmpLayer
 from ..shared import Answer, Held, IcmpError, Refused
 from ..shared_ip import LOW, SharedIp, SharedPath
@@ -226,6 +226,7 @@ class SharedTcpLayer(TcpLayer):
     def leave(self) -> None:
         """Give all back; what is in TIME-WAIT lingers at the kernel."""
         for listener in list(self.listeners.values()):
+            listener.error = ConnectionAborted(f"left: {listener.describe()}")
             self.close_listener(listener)
         for conn in list(self.connections.values()):
             held = conn.held

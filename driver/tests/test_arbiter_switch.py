@@ -15,7 +15,7 @@ from driver.arbiter.clients import Client
 from driver.arbiter.frames import parse
 from driver.arbiter.resetter import FIRST_NS, PROBES_MAX, RESETS_MAX
 from driver.arbiter.switch import Switch
-from driver.tables import TO_DROP, TO_HOST
+from driver.tables import TO_DROP
 from driver.tests.arbiter_bench import HERE, HERE6, PEER, PEER6, Bench
 from driver.tests.arbiter_bench import TCP as TCP_PROTO
 from driver.tests.arbiter_bench import UDP as UDP_PROTO
@@ -264,7 +264,7 @@ def test_a_silent_peer_is_asked_and_gets_one_reset() -> None:
     assert rig.take(segment(granted.local_port, flags="R", seq=again[TCP].ack)) == []  # yes: CLOSED says so
     assert rig.later(5 * FIRST_NS) == []  # it is not asked again
     rig.bench.check()
-    assert rig.bench.hardware.tables[key] == TO_HOST
+    assert rig.bench.hardware.tables[key] == TO_DROP
 
 
 def test_a_peer_that_does_not_answer_is_asked_a_few_times_only() -> None:

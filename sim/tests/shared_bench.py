@@ -10,7 +10,7 @@ import random
 from collections import Counter
 from heapq import heappop, heappush
 from ipaddress import IPv4Address
-from typing import Any
+from typing import Any, ClassVar
 
 from driver.arbiter.clients import Client
 from driver.arbiter.frames import Packet, parse
@@ -47,6 +47,8 @@ class Seat:
 class SharedNet:
     """`run` moves frames, requests and time until something holds."""
 
+    made: ClassVar[list["SharedNet"]] = []
+
     def __init__(self, seed: int = 1, *, flows: int = 1000, listeners: int = 100, **tcp: Any) -> None:
         print(f"{seed=}")
         self.bench = Bench(seed, flows=flows, listeners=listeners)
@@ -58,6 +60,7 @@ class SharedNet:
         self.wire: list[tuple[int, int, bytes]] = []  # time, direction, frame
         self.counts: Counter[str] = Counter()
         self._flight: list[tuple[int, int, int, bytes]] = []
+        self.made.append(self)
 
     def _plain(self, mac: bytes, ip: str) -> Host:
         return Host(Stack(StackConfig(mac.hex(":"), ip, tcp=self._tcp), random.Random(f"{ip} {self._seed}")))
@@ -72,6 +75,14 @@ class SharedNet:
         seat = Seat(self, self.bench.attach(**quota), config, self._seed * 100 + len(self.seats))
         self.seats.append(seat)
         return seat
+
+    @classmethod
+    def end_all(cls) -> None:
+        """End the programs of all nets."""
+        for net in cls.made:
+            for host in (net.peer, *net.hosts, *(seat.host for seat in net.seats)):
+                host.cancel_all()
+        cls.made.clear()
 
     def kill(self, seat: Seat) -> None:
         """A stack is gone from one moment to the next."""

@@ -15,6 +15,7 @@ from driver.arbiter.entries import HOST_STACK, Kind, Request
 from driver.arbiter.frames import parse
 from driver.arbiter.identifiers import derive
 from driver.tests.arbiter_bench import HERE, PEER
+from sim.shared_stack import ArbiterKernel
 from sim.tests.shared_bench import HERE_IP, HERE_TOO_IP, MAC, PEER_IP, PEER_MAC, SharedNet
 from userstack import Host, LocalError, NetworkError, StackError, http
 from userstack.drops import Drop
@@ -402,3 +403,17 @@ def test_a_port_that_another_stack_takes_goes_with_its_connections_left_alone() 
     error = waiting.result()
     assert isinstance(error, NetworkError) and error.errno == errno.ECONNABORTED
     assert not isinstance(error, ConnectionAborted)
+
+
+def test_a_close_waits_for_frames_and_holds_what_is_behind_it() -> None:
+    handed: list[msg.Request] = []
+    kernel = ArbiterKernel(handed.append)
+    kernel.mark(5, "withdrawn")
+    kernel.close(5, False)
+    kernel.listen(1, TCP_PROTO, None, 80)
+    assert kernel.flush(sent=False) == 1 and isinstance(handed[0], msg.Mark)
+    assert kernel.flush(sent=True) == 2 and not kernel.waiting
+    kernel.send_software(6, bytes(60))
+    kernel.close(6, False)
+    assert kernel.flush(sent=True) == 1  # the switch has yet to look at the frame
+    assert kernel.flush(sent=True) == 1 and isinstance(handed[-1], msg.Close)

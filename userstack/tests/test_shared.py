@@ -25,7 +25,7 @@ from userstack.shared import (
 from userstack.tcp.conn import State
 from userstack.wire.ethernet import EthernetFrame
 from userstack.wire.ipv4 import DONT_FRAGMENT, TCP, UDP, Ipv4Header
-from userstack.wire.tcp import ACK, RST, SYN, Segment
+from userstack.wire.tcp import ACK, RST, SYN, Options, Segment
 
 HERE, THERE, PEER = 0x0A000001, 0x0A000002, 0x0A000009
 PEER_MAC, MAC = bytes((2, 0, 0, 0, 0, 9)), bytes((2, 0, 0, 0, 0, 1))
@@ -89,7 +89,8 @@ class Rig:
         self.grant(token, 5000, isn_offset=1000)
         self.resolve()
         (syn,) = self.segments()
-        self.arrive(Segment(80, 5000, 99, syn.seq + 1, SYN | ACK, 60000))
+        answer = Segment(80, 5000, 99, syn.seq + 1, SYN | ACK, 60000, b"", Options(mss=1460))
+        self.arrive(answer)
         self.stack.take_frames()
         assert sock.state is State.ESTABLISHED
         self.kernel.take()
@@ -145,6 +146,7 @@ def test_a_listener_listens_when_it_is_granted_and_resets_only_what_is_its_own()
     rig.resolve()
     rig.arrive(Segment(9, 80, 50, 0, SYN, 1000))
     assert rig.out() == [] and rig.stack.stats.drops == {Drop.TCP_NO_CONNECTION: 1}
+    assert rig.stack.stats.tcp_resets_out == 0
     assert not sock.check_bound()
     rig.grant(5, 80, None, key=bytes(32))
     assert sock.check_bound()
@@ -206,17 +208,24 @@ def test_at_its_end_the_stack_leaves_time_wait_to_the_kernel() -> None:
     assert rig.kernel.take() == [("close", 5, True)]
 
 
-def test_frames_wait_for_an_address_in_order_and_bounded() -> None:
+@pytest.mark.parametrize("granted_first", [True, False])
+@pytest.mark.parametrize("address", ["0.0.0.0", "10.0.0.2"])
+def test_frames_wait_for_port_and_way_in_order_and_bounded(address: str, granted_first: bool) -> None:
     rig = Rig()
     sock = rig.host.udp_socket().raw
-    sock.bind(("0.0.0.0", 7))
+    sock.bind((address, 7))
+    local = None if address == "0.0.0.0" else THERE
+    if granted_first:
+        rig.grant(5, 7, local)
     for number in range(MAX_HELD + 3):
         sock.sendto(bytes([number]), ("10.0.0.9", 9))
-    rig.grant(5, 7, None)
+    if not granted_first:
+        rig.grant(5, 7, local)
     rig.resolve(THERE)
     packets = rig.out()
     assert [body[8] for _, body in packets] == list(range(3, MAX_HELD + 3))
-    assert {header.src for header, _ in packets} == {THERE} and rig.stack.stats.arp_queue_drops == 3
+    assert {(header.src, header.fragment) for header, _ in packets} == {(THERE, DONT_FRAGMENT)}
+    assert rig.stack.stats.arp_queue_drops == 3
     rig.resolve(THERE, None)
     sock.sendto(b"x", ("10.0.0.9", 9))
     assert rig.out() == [] and rig.kernel.take("resolve")
@@ -286,6 +295,49 @@ def test_what_another_stack_has_taken_is_left_alone() -> None:
     sock.close()
     assert rig.out() == [] and rig.kernel.take() == []
     assert rig.stack.shared.sharing.late == 2
+
+
+def test_a_listener_that_is_taken_away_falls_silent() -> None:
+    rig = Rig()
+    sock = rig.host.socket().raw
+    sock.bind(("0.0.0.0", 80))
+    sock.listen()
+    rig.grant(5, 80, None, key=bytes(32))
+    rig.resolve()
+    rig.arrive(Segment(9, 80, 50, 0, SYN, 1000))
+    rig.resolve()
+    assert len(rig.segments()) == 1
+    rig.kernel.take()
+    rig.tell(Gone(5, "taken"))
+    assert rig.out() == [] and rig.kernel.take() == []
+    with pytest.raises(TakenAway):
+        sock.accept()
+
+
+def test_a_syn_that_ends_time_wait_keeps_the_tuple() -> None:
+    rig = Rig()
+    sock = rig.host.socket().raw
+    sock.bind(("0.0.0.0", 80))
+    sock.listen()
+    rig.grant(5, 80, None, key=bytes(32))
+    rig.arrive(Segment(9, 80, 50, 0, SYN, 1000))
+    rig.resolve()
+    (answer,) = rig.segments()
+    rig.arrive(Segment(9, 80, 51, answer.seq + 1, ACK, 1000))
+    rig.grant(6, 80)
+    child, _ = sock.accept()
+    child.close()
+    rig.arrive(Segment(9, 80, 51, answer.seq + 2, ACK | 1, 1000))
+    assert child.state is State.TIME_WAIT
+    rig.kernel.take()
+    rig.out()
+    rig.host.run(SECOND_NS)
+    rig.arrive(Segment(9, 80, 5000, 0, SYN, 1000))
+    (again,) = rig.segments()
+    assert again.seq == (answer.seq + SECOND_NS // 4000) % 2**32
+    rig.arrive(Segment(9, 80, 5001, again.seq + 1, ACK, 1000))
+    assert sock.accept()[1] == ("10.0.0.9", 9)
+    assert rig.kernel.take() == []  # it is the same entry
 
 
 def test_in_software_frames_go_by_the_kernel_and_come_as_events() -> None:

@@ -7,6 +7,7 @@ from .config import NEVER_NS, StackConfig
 from .drops import Drop
 from .errors import BadAddress, MessageTooLong, NoRoute
 from .neigh import Neighbour, Resolver
+from .shared import Held
 from .stats import Stats
 from .wire import fast, ipv4
 from .wire.addr import (
@@ -33,6 +34,7 @@ class Path:
     hop: Neighbour
     mtu_bytes: int  # RFC 1191: lowered by "fragmentation needed"
     src: int
+    held: Held | None = None  # shared mode: the entry that lets frames out
 
 
 class IpLayer:

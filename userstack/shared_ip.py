@@ -33,13 +33,6 @@ class Remote(Neighbour):
     waiting: deque[tuple[Held, bytes]] = field(default_factory=deque)
 
 
-@dataclass(slots=True, eq=False)
-class SharedPath(Path):
-    """One connection's way, and the entry that lets its frames out."""
-
-    held: Held | None = None
-
-
 class KernelResolver(Resolver):
     """Ways to destinations, as the kernel tells them."""
 
@@ -150,11 +143,11 @@ class SharedIp(IpLayer):
     def check_local(self, ip: int) -> None:
         """The kernel decides."""
 
-    def path(self, dst: int) -> SharedPath:
+    def path(self, dst: int) -> Path:
         """A way of its own for each caller; NoRoute for what is no other host's address."""
         remote = dst & LOW
         mtu_bytes = min(self.mtu_bytes, self._mtus.get(remote, self.mtu_bytes))
-        return SharedPath(remote, self._hop(remote), mtu_bytes, dst >> 32)
+        return Path(remote, self._hop(remote), mtu_bytes, dst >> 32)
 
     def _hop(self, remote: int) -> Remote:
         if remote >> 24 in (0, 127):
@@ -188,14 +181,19 @@ class SharedIp(IpLayer):
         options: bytes,
         payload: bytes,
     ) -> None:
-        macs = path.hop.macs or (bytes(6), self.mac)
-        ident = self.next_ident()
+        self._ident = ident = (self._ident + 1) & 0xFFFF
+        macs = path.hop.macs
+        to = macs or (bytes(6), self.mac)
         frame = fast.encode_tcp(
-            macs, path.src, path.dst, ident, ports, seq, ack, flags, window, options, payload
+            to, path.src, path.dst, ident, ports, seq, ack, flags, window, options, payload
         )
-        self._emit(path, frame)
+        held = path.held
+        if macs is None or held is None or held.away or held.software:
+            self._emit(path, frame)
+        else:
+            self.out.append(frame)
 
-    def send_by(self, path: SharedPath, protocol: int, payload: bytes) -> None:
+    def send_by(self, path: Path, protocol: int, payload: bytes) -> None:
         """Send one atomic datagram; the path has its source address."""
         header = ipv4.Ipv4Header(
             path.src, path.dst, protocol, len(payload), self.next_ident(), fragment=ipv4.DONT_FRAGMENT
@@ -204,15 +202,14 @@ class SharedIp(IpLayer):
         self._emit(path, EthernetFrame(macs[0], self.mac, TYPE_IPV4, header.encode() + payload).encode())
 
     def _emit(self, path: Path, frame: bytes) -> None:
-        assert isinstance(path, SharedPath) and isinstance(path.hop, Remote)
         held, hop = path.held, path.hop
         if held is None:
             self.stats.away_drops += 1
             return
         if hop.macs is None:
-            path.hop = hop = self.resolver.entry(hop.ip)
+            path.hop = hop = entry = self.resolver.entry(hop.ip)
             if hop.macs is None:
-                self.resolver.wait(hop, held, frame, self.now_ns)
+                self.resolver.wait(entry, held, frame, self.now_ns)
                 return
             frame = hop.macs[0] + frame[6:]
         self.resolver.send_by(held, frame)

@@ -19,9 +19,10 @@ from .errors import (
     refusal,
 )
 from .icmp import IcmpLayer
+from .ip import Path
 from .neigh import MAX_HELD
 from .shared import Answer, Granted, Held, IcmpError, Refused
-from .shared_ip import Remote, SharedIp, SharedPath
+from .shared_ip import Remote, SharedIp
 from .sharing import Sharing
 from .udp import UdpEndpoint, UdpLayer
 from .wire import ipv4
@@ -182,9 +183,7 @@ class SharedUdpLayer(UdpLayer):
                 self._shared_ip.stats.arp_queue_drops += 1
             endpoint.waiting.append((data, remote))
 
-    def _send(
-        self, endpoint: SharedUdpEndpoint, path: SharedPath, data: bytes, remote: tuple[int, int]
-    ) -> bool:
+    def _send(self, endpoint: SharedUdpEndpoint, path: Path, data: bytes, remote: tuple[int, int]) -> bool:
         """Send if the port is ours and our address for that destination is known."""
         assert isinstance(path.hop, Remote)
         path.src = endpoint.local_ip or path.hop.src

@@ -11,8 +11,9 @@ from ..drops import Drop
 from ..endpoint import ReadyList
 from ..errors import ConnectionAborted, HostUnreachable, NetworkDown, StackError, TakenAway, refusal
 from ..icmp import IcmpLayer
+from ..ip import Path
 from ..shared import Answer, Held, IcmpError, Refused
-from ..shared_ip import LOW, SharedIp, SharedPath
+from ..shared_ip import LOW, SharedIp
 from ..sharing import Sharing
 from ..stats import Stats
 from ..wire import ipv4
@@ -118,7 +119,6 @@ class SharedTcpLayer(TcpLayer):
         opening.start(conn)
 
     def _take(self, conn: Connection, held: Held) -> None:
-        assert isinstance(conn.path, SharedPath)
         conn.held = conn.path.held = held
         held.owner = conn
         self._mark(conn)
@@ -129,14 +129,14 @@ class SharedTcpLayer(TcpLayer):
         """The one at this address, else the one at all."""
         return self.listeners.get(src >> 32 << 16 | port) or self.listeners.get(port)
 
-    def path_under(self, listener: Listener, src: int) -> SharedPath:
+    def path_under(self, listener: Listener, src: int) -> Path:
         path = self.shared_ip.path(src)
         path.held = listener.held
         return path
 
-    def refuse(self, path: object, segment: Segment) -> None:
+    def refuse(self, path: Path, segment: Segment) -> None:
         """A reset for what belongs to a tuple of ours; any other tuple is somebody else's."""
-        if isinstance(path, SharedPath) and path.held is not None:
+        if path.held is not None:
             opening.refuse(self, path, segment)
 
     def on_known(self, conn: Connection, src: int, segment: Segment) -> Drop | None:

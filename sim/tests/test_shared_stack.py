@@ -4,7 +4,6 @@ NIC."""
 
 import errno
 import random
-import struct
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,7 +16,19 @@ from driver.arbiter.identifiers import derive
 from driver.tests.arbiter_bench import HERE, PEER
 from sim.shared_stack import ArbiterKernel
 from sim.tests.shared_bench import HERE_IP, HERE_TOO_IP, MAC, PEER_IP, PEER_MAC, SharedNet
-from userstack import Host, LocalError, NetworkError, StackError, http
+from sim.tests.shared_programs import (
+    FILE,
+    MS_NS,
+    SECOND_NS,
+    ask,
+    binds,
+    download,
+    echo,
+    error_of,
+    listens,
+    serve,
+)
+from userstack import LocalError, NetworkError
 from userstack.drops import Drop
 from userstack.errors import (
     AddressInUse,
@@ -32,8 +43,6 @@ from userstack.tcp.isn import offsets
 from userstack.wire.icmp import IcmpMessage
 from userstack.wire.ipv4 import ICMP, Ipv4Header
 
-MS_NS, SECOND_NS = 1_000_000, 1_000_000_000
-FILE = random.Random(7).randbytes(400_000)
 TCP_PROTO, ICMP_PROTO = 6, 1
 
 
@@ -41,62 +50,6 @@ TCP_PROTO, ICMP_PROTO = 6, 1
 def _programs_end() -> Iterator[None]:
     yield
     SharedNet.end_all()
-
-
-def serve(host: Host, port: int = 80) -> http.Server:
-    server = http.Server(host, http.files({"/file": FILE}))
-    server.listen(port)
-    host.spawn(server.run(), "web")
-    return server
-
-
-async def download(host: Host, ip: str = HERE_IP, port: int = 80) -> bytes:
-    client = await http.connect(host, (ip, port), "test")
-    body = await (await client.get("/file")).read()
-    await client.aclose()
-    return body
-
-
-async def echo(host: Host, port: int) -> None:
-    sock = host.udp_socket()
-    sock.bind(("0.0.0.0", port))
-    while True:
-        data, address = await sock.recvfrom()
-        sock.sendto(data, address)
-
-
-async def ask(host: Host, port: int, count: int) -> int:
-    sock = host.udp_socket()
-    sock.connect((HERE_IP, port))
-    right = 0
-    for number in range(count):
-        data = struct.pack(">I", number) * 20
-        sock.send(data)
-        right += (await sock.recvfrom())[0] == data
-        await host.sleep_ns(MS_NS)
-    sock.close()
-    return right
-
-
-async def error_of(work: Any) -> Any:
-    try:
-        await work
-    except StackError as error:
-        return error
-    return None
-
-
-async def listens(host: Host, port: int, ip: str = "0.0.0.0") -> Any:
-    sock = host.socket()
-    sock.bind((ip, port))
-    sock.listen()
-    return await sock.bound()
-
-
-async def binds(host: Host, port: int, ip: str = "0.0.0.0") -> Any:
-    sock = host.udp_socket()
-    sock.bind((ip, port))
-    return await sock.bound()
 
 
 @pytest.mark.parametrize(("flows", "listeners"), [(1000, 100), (0, 0), (1, 100), (1, 1)])

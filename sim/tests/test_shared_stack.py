@@ -106,7 +106,7 @@ def _host_wish(port: int) -> Any:
     return Request(HOST_STACK, Kind.HOST, TCP_PROTO, 4, None, port)
 
 
-def test_an_accept_udp_listener_of_a_thief_at_a_running_server_changes_nothing() -> None:
+def test_a_thief_at_a_running_server_changes_nothing() -> None:
     net = SharedNet()
     web, thief = net.seat(), net.seat()
     serve(web.host)

@@ -1,0 +1,152 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs of test_channel_fast.py: a stack in a process of its own, on the RTL. Run as a script, the
+process's part.
+"""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import cocotb
+from scapy.layers.inet import IP, UDP
+from scapy.layers.l2 import Ether
+
+from driver.arbiter import messages as msg
+from sim.arbiter_rig import ArbiterRig
+from sim.bench_channels import SOCKET_VARIABLE, run_program
+from sim.channel_client import Link, connect
+from sim.channel_host import ChannelHost
+from sim.fast import FastHarness
+
+HERE, PEER, PEER_MAC = "10.0.0.1", "10.0.0.9", "02:00:00:00:00:09"
+UDP_PROTO, ECHO = 17, 7
+FRAMES, BATCH = 256, 16
+
+
+def script(*arguments: str) -> list[str]:
+    """How the process is started."""
+    return [sys.executable, "-m", "sim.tests.channel_program", *arguments]
+
+
+async def echo(harness: FastHarness) -> None:
+    """The other end of the wire: each frame goes back."""
+    while True:
+        await harness.wire.wait()
+        frames = [Ether(raw) for raw in harness.wire.take()]
+        back = []
+        for frame in frames:
+            ip, udp = frame[IP], frame[UDP]
+            answer = Ether(dst=frame.src, src=frame.dst) / IP(src=ip.dst, dst=ip.src)
+            back.append(bytes(answer / UDP(sport=udp.dport, dport=udp.sport) / bytes(udp.payload)))
+        harness.wire.send(back)
+
+
+async def started(harness: FastHarness, folder: str) -> tuple[ArbiterRig, ChannelHost]:
+    """A rig with a control socket and a peer."""
+    rig = await ArbiterRig.start(harness, [HERE], 24, 1)
+    return rig, ChannelHost(rig, Path(folder) / "control")
+
+
+async def alone(harness: FastHarness, folder: str) -> dict[str, Any]:
+    """A program that sends, receives, sleeps in simulated time and leaves in order."""
+    rig, host = await started(harness, folder)
+    regions = len(harness.memory.regions())
+    peer = cocotb.start_soon(echo(harness))
+    done = await run_program(host, script("talk"))
+    await rig.work()
+    peer.cancel()
+    seen = {
+        "status": done.returncode,
+        "said": done.stdout.split(),
+        "left": len(harness.memory.regions()) - regions,
+        "differences": await rig.differences(),
+    }
+    await host.close()
+    await rig.nic.stop()
+    return seen
+
+
+async def killed(harness: FastHarness, folder: str, times: int) -> dict[str, Any]:
+    """Programs are killed while their frames are under way; another one's echoes all come."""
+    rig, host = await started(harness, folder)
+    regions = len(harness.memory.regions())
+    peer = cocotb.start_soon(echo(harness))
+    victims: list[subprocess.Popen[bytes]] = []
+    env = {**os.environ, SOCKET_VARIABLE: str(host.server.path)}
+    good = subprocess.Popen(script("talk"), env=env, stdout=subprocess.PIPE, text=True)
+    ended = os.pidfd_open(good.pid)
+    host.server.watch(ended)
+    sent_before = 0
+
+    def over() -> bool:
+        nonlocal sent_before
+        sent = harness.wire.counters()["tx_frames"]
+        if victims and victims[-1].returncode is None and sent > sent_before + 500:
+            victims[-1].send_signal(signal.SIGKILL)
+            victims[-1].wait()
+        if not victims or (victims[-1].returncode is not None and len(victims) < times):
+            sent_before = sent
+            victims.append(subprocess.Popen(script("flood"), env=env))
+        return good.poll() is not None and victims[-1].returncode is not None
+
+    await host.run(over)
+    os.close(ended)
+    assert good.stdout is not None
+    seen = {"status": good.returncode, "said": good.stdout.read().split(), "killed": len(victims)}
+    good.stdout.close()
+    peer.cancel()
+    await harness.sleep(100_000)
+    await host.close()
+    seen["left"] = len(harness.memory.regions()) - regions
+    seen["differences"] = await rig.differences()
+    await rig.nic.stop()
+    return seen
+
+
+# ---- in the process
+
+
+def _frame(link: Link, port: int, payload: bytes) -> bytes:
+    link_layer = Ether(dst=PEER_MAC, src=link.mac.hex(":"))
+    return bytes(link_layer / IP(src=HERE, dst=PEER) / UDP(sport=port, dport=ECHO) / payload)
+
+
+def _flow(link: Link) -> int:
+    granted = link.ask(msg.Connect(link.cookie(), UDP_PROTO, bytes((10, 0, 0, 9)), ECHO))
+    assert isinstance(granted, msg.Granted), granted
+    return granted.local_port
+
+
+def talk() -> None:
+    """Send in batches, wait for each batch's echo, sleep, detach; say what was seen."""
+    with connect(os.environ[SOCKET_VARIABLE], rx_slots=64, tx_slots=64) as link:
+        port, got = _flow(link), 0
+        for first in range(0, FRAMES, BATCH):
+            payloads = [bytes([first & 255, n]) * 100 for n in range(BATCH)]
+            assert link.send([_frame(link, port, payload) for payload in payloads]) == BATCH
+            back: list[bytes] = []
+            while len(back) < BATCH:
+                assert link.wait(1_000_000_000), f"echoes are missing: {first=}, {len(back)}"
+                back += link.recv()
+            assert [bytes(Ether(raw)[UDP].payload) for raw in back] == payloads
+            got += len(back)
+        began_ns = link.now_ns()
+        assert not link.wait(5_000_000_000)
+        print(got, link.now_ns() - began_ns >= 5_000_000_000, type(link.ask(msg.Detach(1))).__name__)
+
+
+def flood() -> None:
+    """Send and receive without end."""
+    link = connect(os.environ[SOCKET_VARIABLE], rx_slots=64, tx_slots=64)
+    frame = _frame(link, _flow(link), bytes(500))
+    while True:
+        link.send([frame] * 32)
+        link.wait(1_000_000)
+        link.recv()
+
+
+if __name__ == "__main__":
+    {"talk": talk, "flood": flood}[sys.argv[1]]()

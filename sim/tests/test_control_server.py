@@ -1,0 +1,383 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Programs that break the rules of the control socket: an error or the end for them, nothing for the others.
+
+SEED=n repeats the random ones.
+"""
+
+import errno
+import fcntl
+import mmap
+import os
+import random
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from driver.arbiter import messages as msg
+from driver.arbiter.clients import Quota
+from driver.tests.arbiter_bench import HERE, PEER, TCP
+from sim.control_core import Limits, Stage
+from sim.control_messages import PACKET_BYTES, VERSION, Hello, Wait, Welcome, decode_to_server, encode
+from sim.tests.channel_bench import Raw, Served, open_descriptors
+
+SEED = int(os.environ.get("SEED") or 1)
+LIMITS = Limits(sessions=8, strangers=4, queued_events=64, queued_bytes=1 << 20)
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[Served]:
+    before = open_descriptors()
+    host = Served(tmp_path / "s", limits=LIMITS)
+    yield host
+    host.turns()
+    host.check_alive()
+    host.check_empty()
+    host.close()
+    assert open_descriptors() == before
+
+
+def joined(served: Served, path: Path | None = None) -> Raw:
+    """A program with a channel."""
+    raw = Raw(path or served.path)
+    raw.hello()
+    served.turns()
+    (welcome,) = raw.read()
+    assert isinstance(welcome, Welcome)
+    return raw
+
+
+REQUEST = encode(msg.Connect(1, TCP, PEER, 80))
+BAD_PACKETS = {
+    "random": random.Random(1).randbytes(300),
+    "one byte": b"\xc1",
+    "truncated": REQUEST[:-1],
+    "more behind": REQUEST + b"\0",
+    "no array": encode({"what": "connect"}),
+    "unknown name": encode(["disconnect", 1]),
+    "a name of the other side": encode(msg.Done(1)),
+    "too few fields": encode(["connect", 1]),
+    "too many fields": encode(["detach", 1, 2]),
+    "wrong type": encode(["connect", 1, "tcp", PEER, 80]),
+    "a negative cookie": encode(["detach", -1]),
+    "a port of 17 bits": encode(["connect", 1, TCP, PEER, 1 << 16]),
+    "an address of 3 bytes": encode(["connect", 1, TCP, PEER[:3], 80]),
+    "no UTF-8": b"\x93\xa4mark\x01\x02".replace(b"\x93", b"\x94") + b"\xa2\xff\xfe",
+    "nested": b"\x91" * 60_000,
+    "a string that says it is long": b"\xdb\xff\xff\xff\xff",
+    "hello twice": encode(Hello(0, VERSION)),
+}
+
+
+@pytest.mark.parametrize("name", BAD_PACKETS)
+@pytest.mark.parametrize("greeted", [True, False])
+def test_a_packet_that_is_none(served: Served, name: str, greeted: bool) -> None:
+    if name == "hello twice" and not greeted:
+        return
+    with joined(served) if greeted else Raw(served.path) as raw:
+        raw.say(BAD_PACKETS[name])
+        served.turns()
+        (refused,) = raw.read()
+        assert isinstance(refused, msg.Refused)
+        assert refused.errno == (errno.EISCONN if name == "hello twice" else errno.EBADMSG)
+        assert raw.closed
+
+
+@pytest.mark.parametrize(
+    ("hello", "error"),
+    [
+        (Hello(0, VERSION + 1), errno.EPROTONOSUPPORT),
+        (Hello(0, VERSION, rx_slots=2048), errno.EINVAL),
+        (Hello(0, VERSION, buffer_bytes=65536), errno.EINVAL),
+        (Hello(0, VERSION, 1024, 1024, 16384), errno.ENOMEM),
+        (Wait(0, 0), errno.EPROTO),
+        (msg.Listen(1, TCP, 80), errno.EPROTO),
+    ],
+)
+def test_a_first_message_that_is_refused(tmp_path: Path, hello: msg.Message, error: int) -> None:
+    served = Served(tmp_path / "s", limits=Limits(quota=Quota(arena_bytes=16 << 20)))
+    with Raw(served.path) as raw:
+        raw.say(hello)
+        served.turns()
+        (refused,) = raw.read()
+        assert isinstance(refused, msg.Refused) and refused.errno == error
+        assert raw.closed and len(served.arbiter.clients) == 0 and not served.memory.regions()
+    served.close()
+
+
+def test_a_packet_that_is_too_large(served: Served) -> None:
+    with joined(served) as raw:
+        raw.sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 1 << 20)
+        raw.say(b"\xc4" * (PACKET_BYTES + 1))
+        served.turns()
+        (refused,) = raw.read()
+        assert isinstance(refused, msg.Refused) and refused.errno == errno.EMSGSIZE and raw.closed
+
+
+def test_descriptors_are_not_taken(served: Served) -> None:
+    with joined(served) as raw:
+        before = open_descriptors()
+        ends = os.pipe()
+        socket.send_fds(raw.sock, [REQUEST], [*ends] * 20)
+        for end in ends:
+            os.close(end)
+        served.turn()
+        (refused,) = raw.read()
+        assert isinstance(refused, msg.Refused) and refused.errno == errno.EBADMSG
+        served.turns()
+        assert len(open_descriptors()) < len(before)  # the program's own channel is closed, too
+
+
+def test_who_says_nothing_is_thrown_out(tmp_path: Path) -> None:
+    wall_ns = [0]
+    served = Served(tmp_path / "s", wall_ns=lambda: wall_ns[0])
+    with Raw(served.path) as raw:
+        served.turn()
+        wall_ns[0] = served.core.limits.hello_patience_ns - 1
+        served.turns()
+        assert raw.read() == [] and served.core.next_wall_ns() == wall_ns[0] + 1
+        wall_ns[0] += 1
+        served.turns()
+        (refused,) = raw.read()
+        assert isinstance(refused, msg.Refused) and refused.errno == errno.ETIMEDOUT and raw.closed
+    assert served.core.next_wall_ns() is None
+    served.close()
+
+
+def test_a_flood_of_connections(served: Served) -> None:
+    """Those in a channel go on; newcomers are served when the flood has gone."""
+    with joined(served) as good:
+        crowd: list[Raw] = []
+        for _ in range(200):
+            try:
+                crowd.append(Raw(served.path))
+            except BlockingIOError:  # the backlog is full
+                served.turn()
+        served.turns(40)
+        assert len(list(served.core)) <= LIMITS.sessions
+        assert sum(one.stage is Stage.STRANGER for one in served.core) == LIMITS.strangers
+        assert served.core.counts["EBUSY"] >= 100
+        good.say(msg.Listen(1, TCP, 80))
+        served.turns()
+        assert isinstance(good.read()[-1], msg.Granted)
+        for one in crowd:
+            with one:
+                pass
+
+
+def test_a_flood_of_requests_gets_its_share_only(served: Served) -> None:
+    """One program's packets are taken a few at a look; another's request is answered at the next."""
+    with joined(served) as flood, joined(served) as good:
+        sent = 0
+        try:
+            while True:
+                flood.say(encode(msg.Resolve(1, PEER)))
+                sent += 1
+        except BlockingIOError:
+            assert sent > LIMITS.packets_per_poll
+        good.say(msg.Listen(1, TCP, 80))
+        served.turn()
+        served.turn()
+        assert isinstance(good.read()[-1], msg.Granted)
+        assert len(flood.read()) <= 4 * LIMITS.packets_per_poll  # a look takes from the socket twice
+
+
+def test_who_does_not_read_is_thrown_out(served: Served) -> None:
+    with joined(served) as deaf, joined(served) as good:
+        for turn in range(20_000):
+            try:
+                deaf.say(msg.Mark(turn, 1, "x" * 200))
+            except BlockingIOError:
+                served.turn()
+            except (BrokenPipeError, ConnectionResetError):
+                break
+        served.turns()
+        assert served.core.counts["ENOBUFS"] == 1 and len(list(served.core)) == 1
+        good.say(msg.Listen(1, TCP, 80))
+        served.turns()
+        assert isinstance(good.read()[-1], msg.Granted)
+
+
+def test_frames_are_dropped_before_a_program_is(served: Served) -> None:
+    with joined(served) as raw:
+        stack = next(iter(served.arbiter.clients)).stack
+        for _ in range(1000):
+            served.core.tell(stack, msg.Deliver(0, bytes(1500)), served.now_ns)
+            served.server.flush(served.now_ns)
+        (session,) = served.core
+        assert session.dropped > 500 and session.stage is Stage.JOINED
+        got = raw.read()
+        assert len(got) + session.dropped + len(session.out) == 1000
+
+
+def test_the_other_ends_flags_do_not_matter(served: Served) -> None:
+    """A program may make its own ends blocking and fill or empty its pipes; ours never block."""
+    with joined(served) as raw:
+        arena, rx, tx, wakes, clock = raw.rights
+        for fd in (rx, tx, wakes):
+            os.set_blocking(fd, True)
+        os.set_blocking(rx, False)
+        with pytest.raises(BlockingIOError):
+            while True:
+                os.write(rx, bytes(4096))
+        (session,) = served.core
+        for _ in range(70_000):  # more than the pipe of wakes holds
+            session.wake = True
+            served.server.flush(served.now_ns)
+        served.turns()
+        for fd in (rx, tx, wakes):
+            os.close(fd)
+            raw.rights.remove(fd)
+        session.wake = True
+        served.turns()
+        assert session.stage is Stage.JOINED
+        assert os.fstat(arena).st_size % mmap.PAGESIZE == 0 and clock
+
+
+def test_the_arena_keeps_its_size(served: Served) -> None:
+    """A program that shrinks its arena would kill the simulator with SIGBUS."""
+    with joined(served) as raw:
+        arena, size = raw.rights[0], os.fstat(raw.rights[0]).st_size
+        for other in (0, size // 2, size + 4096):
+            with pytest.raises(PermissionError):
+                os.ftruncate(arena, other)
+        with pytest.raises(PermissionError):
+            fcntl.fcntl(arena, fcntl.F_ADD_SEALS, fcntl.F_SEAL_WRITE)
+        with pytest.raises(OSError):
+            mmap.mmap(raw.rights[4], mmap.PAGESIZE)  # the clock is not to be written
+
+
+def test_wait_counts_only_if_no_wake_is_under_way(served: Served) -> None:
+    with joined(served) as raw:
+        (session,) = served.core
+        served.turns()
+        taken = len(os.read(raw.rights[3], 100))
+        assert taken == session.wakes
+        raw.say(Wait(0, taken + 1, served.now_ns + 1000))
+        served.turn()
+        assert (session.asleep, served.core.at_work) == (False, True)
+        raw.say(Wait(0, taken, 10**18))
+        served.server.poll(served.now_ns)
+        assert (session.asleep, served.core.at_work) == (True, False)
+        assert served.core.next_deadline_ns() == 10**18
+        served.core.interrupt(session.stack)
+        assert (session.asleep, served.core.at_work) == (True, True)
+        raw.say(Wait(0, taken, None))  # said before the wake was seen
+        served.server.poll(served.now_ns)
+        assert (session.asleep, len(os.read(raw.rights[3], 100))) == (False, 1)
+
+
+def messages(rng: random.Random) -> bytes:
+    """Something like a message: right, slightly wrong, or noise."""
+
+    def number() -> int:
+        return rng.choice((0, 1, 6, 17, 80, rng.getrandbits(8), rng.getrandbits(16), rng.getrandbits(64), -1))
+
+    def address() -> object:
+        return rng.choice(
+            (PEER, HERE, rng.randbytes(4), rng.randbytes(16), rng.randbytes(5), None, bytes(16))
+        )
+
+    def anything() -> object:
+        other = rng.choice((None, "established", "x", rng.random(), [1], True))
+        return rng.choice((number(), address(), other))
+
+    small = rng.randint(0, 20)
+    known: list[msg.Message] = [
+        msg.Listen(1, rng.choice((6, 17, 1, 255)), rng.randint(0, 99), dual=rng.random() < 0.1),
+        msg.Connect(2, rng.choice((6, 17)), rng.choice((PEER, rng.randbytes(4))), small),
+        msg.Accept(3, small, HERE, PEER, rng.randint(0, 9)),
+        msg.TakeProtocol(4, rng.randint(0, 255), rng.random() < 0.5),
+        msg.Mark(5, small, rng.choice(("established", "half_closed", "withdrawn", "x"))),
+        msg.Close(6, small, rng.random() < 0.5),
+        msg.Offer(7, small, rng.randint(0, 9)),
+        msg.Take(8, small, rng.choice((0, 80))),
+        msg.Resolve(9, rng.choice((PEER, rng.randbytes(4)))),
+        msg.LeaseIds(10),
+        msg.Send(11, small, rng.randbytes(60)),
+        Wait(12, rng.randint(0, 50), rng.choice((None, rng.getrandbits(40)))),
+    ]
+    raw = encode(rng.choice(known))
+    kind = rng.random()
+    if kind < 0.8:
+        return raw
+    if kind < 0.9:
+        names = ("listen", "connect", "accept", "close", "take", "offer", "send", "wait", "hello", "detach")
+        return encode([rng.choice(names), *(anything() for _ in range(rng.randint(0, 8)))])
+    if kind < 0.95:
+        at = rng.randrange(len(raw))
+        return raw[:at] + rng.randbytes(1) + raw[at + 1 :]
+    return rng.randbytes(rng.randint(1, 200))
+
+
+@pytest.mark.parametrize("steps", [4_000, pytest.param(400_000, marks=pytest.mark.slow, id="long")])
+def test_random_programs(tmp_path: Path, steps: int) -> None:
+    """Programs say random things, write random bytes into their arenas and leave; the arbiter stays right."""
+    print(f"SEED={SEED}")
+    rng = random.Random(SEED)
+    before = open_descriptors()
+    served = Served(tmp_path / "s", limits=LIMITS, seed=SEED, pairs=5)
+    good = joined(served)
+    good.say(msg.Listen(1, TCP, 1000))
+    crowd: list[Raw] = []
+    for step in range(steps):
+        what = rng.random()
+        try:
+            if what < 0.05 or not crowd:
+                crowd.append(Raw(served.path))
+                if rng.random() < 0.9:
+                    crowd[-1].hello(rx_slots=rng.choice((1, 8, 100)))
+            elif what < 0.07:
+                crowd.pop(rng.randrange(len(crowd))).__exit__()
+            elif what < 0.15:
+                vandalize(rng, rng.choice(crowd))
+            else:
+                rng.choice(crowd).say(messages(rng))
+        except (BrokenPipeError, ConnectionResetError, BlockingIOError):
+            served.turn()
+        for one in list(crowd):
+            if rng.random() < 0.2:
+                one.read()
+            if one.closed:
+                crowd.remove(one)
+                one.__exit__()
+        if rng.random() < 0.5:
+            served.turn()
+        if step % 500 == 0:
+            served.turns()
+            served.bench.check()
+            good.say(msg.Mark(step, 1, "established"))
+            served.turns()
+            assert any(event.cookie == step for event in good.read())
+    for one in [*crowd, good]:
+        one.__exit__()
+    served.turns(10)
+    print(dict(served.core.counts))
+    assert {"EBADMSG", "EPROTO", "hung up"} <= served.core.counts.keys()
+    served.bench.pass_time(10**12)
+    served.check_empty()
+    served.close()
+    assert open_descriptors() == before
+
+
+def vandalize(rng: random.Random, raw: Raw) -> None:
+    """Random bytes into all that a program can write."""
+    if len(raw.rights) < 5:
+        return
+    os.pwrite(raw.rights[0], rng.randbytes(64), rng.randrange(os.fstat(raw.rights[0]).st_size - 64))
+    os.write(rng.choice(raw.rights[1:3]), rng.randbytes(8))
+
+
+def test_random_bytes_are_no_message() -> None:
+    """The decoder has one error for whatever is no message."""
+    rng = random.Random(SEED)
+    print(f"SEED={SEED}")
+    wrong = 0
+    for _ in range(50_000):
+        raw = messages(rng)
+        try:
+            decode_to_server(raw)
+        except ValueError:
+            wrong += 1
+    assert 2_000 < wrong < 20_000

@@ -14,7 +14,6 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
-from typing import Any
 
 from driver.arbiter import messages as msg
 from sim.arbiter_rig import ArbiterRig
@@ -23,7 +22,6 @@ from sim.channel_host import ChannelHost
 from sim.fast import FastHarness
 
 ADDRESS, PEER, TCP = "10.0.0.1", bytes((10, 0, 0, 9)), 6
-COUNT = 200
 WARM_UP = 20
 SOCKET_VARIABLE = "TUPELO_SOCKET"
 
@@ -46,8 +44,8 @@ async def run_program(host: ChannelHost, argv: Sequence[str], **env: str) -> sub
         return subprocess.CompletedProcess(list(argv), child.returncode, out.read())
 
 
-async def measure(harness: FastHarness, folder: str, count: int) -> dict[str, float]:
-    """Both figures, in us: the median of `count` connections each."""
+async def measure(harness: FastHarness, folder: str, count: int, progress: str = "") -> dict[str, float]:
+    """Both figures, in us: the median of `count` connections each. folder: with a short name."""
     rig = await ArbiterRig.start(harness, [ADDRESS], 24, 1)
     inside = await _inside(rig, count)
     host = ChannelHost(rig, Path(folder) / "control")
@@ -88,19 +86,6 @@ def _across(count: int) -> float:
             link.ask(msg.Close(2 * number + 2, answer.token, False))
         link.ask(msg.Detach(0))
     return median(times[WARM_UP:]) * 1e6
-
-
-def figures(quick: bool) -> dict[str, Any]:
-    """What `tupelo bench` shows; runs the simulator."""
-    from sim.fast_run import run_fast
-
-    with tempfile.TemporaryDirectory() as folder:
-        arguments = {"folder": folder, "count": COUNT // 10 if quick else COUNT}
-        result = run_fast("sim.bench_channels:measure", arguments, folder=Path(folder))
-    if result.exit_code:
-        raise RuntimeError(result.message)
-    found: dict[str, Any] = result.value
-    return found
 
 
 if __name__ == "__main__":

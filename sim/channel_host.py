@@ -70,9 +70,10 @@ class ChannelHost:
         """What has been asked, rung and received."""
         rig, now_ns = self.rig, self.rig.harness.now_ns()
         for stack, which in self.server.take_bells():
-            if doorbells := rig.pairs.doorbells(stack):
+            offset = (rig.pairs.doorbells(stack) or (0, 0))[which]
+            if offset:  # else its pair is not open (any more)
                 queue = 2 * rig.pairs.shape(stack).pair + which
-                await rig.harness.write(doorbells[which], queue, 2)  # VIRTIO 1.2 section 4.1.5.2
+                await rig.harness.write(offset, queue, 2)  # VIRTIO 1.2 section 4.1.5.2
         for timed in (rig.arbiter, rig.switch):
             deadline_ns = timed.next_deadline_ns()
             if deadline_ns is not None and deadline_ns <= now_ns:
@@ -80,6 +81,7 @@ class ChannelHost:
         await rig.work()
         await rig.move_host_frames()
         await self._interrupts(0)
+        self.server.flush(rig.harness.now_ns())  # answers do not wait for the next slice
 
     async def _interrupts(self, timeout_ns: int) -> None:
         """Wait so long for interrupts of programs' queues; who had one is woken."""

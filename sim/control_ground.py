@@ -10,8 +10,7 @@ import errno
 import fcntl
 import mmap
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 
@@ -90,10 +89,15 @@ class Seat:
 
     @classmethod
     def make(cls, region: DmaRegion, arena: int) -> "Seat":
-        """Three pipes; of ours none ever blocks."""
-        rx_r, rx_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        tx_r, tx_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        wakes_r, wakes_w = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        """Three pipes; of ours none ever blocks. OSError with nothing left open, but the arena."""
+        fds: list[int] = []
+        try:
+            for _ in range(3):
+                fds += os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError:
+            _close_all(fds)
+            raise
+        rx_r, rx_w, tx_r, tx_w, wakes_r, wakes_w = fds
         return cls(region, arena, (rx_r, tx_r), wakes_w, [arena, rx_w, tx_w, wakes_r])
 
     def handed_over(self) -> None:
@@ -104,9 +108,12 @@ class Seat:
     def hang_up(self) -> None:
         """Close all descriptors; the memory stays until the NIC has let go of it."""
         self.handed_over()
-        for fd in (*self.bells, self.wakes):
-            with suppress(OSError):
-                os.close(fd)
+        _close_all((*self.bells, self.wakes))
+
+
+def _close_all(fds: Iterable[int]) -> None:
+    for fd in fds:
+        os.close(fd)
 
 
 class ChannelGround:
@@ -137,12 +144,8 @@ class ChannelGround:
         if shape.arena_bytes > quota.arena_bytes:
             text = f"an arena of {shape.arena_bytes} bytes, at most {quota.arena_bytes} are given"
             raise ArbiterError(errno.ENOMEM, text)
-        try:
-            fd, memory = make_arena(shape.arena_bytes)
-            region = self._memory.adopt(memory)
-            seat = Seat.make(region, fd)
-        except OSError as error:
-            raise ArbiterError(error.errno or errno.ENOMEM, f"no memory to share: {error}") from error
+        seat = self._make_seat(shape.arena_bytes)
+        region = seat.region
         try:
             windows = [Window.of(region)]
             stack = self._arbiter.attach(credentials, windows, quota=quota).stack
@@ -153,6 +156,19 @@ class ChannelGround:
         self.pairs.give_arena(stack, shape, region)
         self._seats[stack], self._regions[stack] = seat, region
         return stack
+
+    def _make_seat(self, size_bytes: int) -> Seat:
+        try:
+            fd, memory = make_arena(size_bytes)
+        except OSError as error:
+            raise ArbiterError(error.errno or errno.ENOMEM, f"no memory to share: {error}") from error
+        region = self._memory.adopt(memory)
+        try:
+            return Seat.make(region, fd)
+        except OSError as error:
+            self._memory.free(region)
+            os.close(fd)
+            raise ArbiterError(error.errno or errno.EMFILE, f"nothing to wake by: {error}") from error
 
     def welcome(self, stack: int) -> Welcome:
         """See sim.control_core.Ground."""
@@ -165,8 +181,14 @@ class ChannelGround:
 
     def open_rights(self, stack: int) -> list[int]:
         """Descriptors for a Welcome, in its order; those after the first four are to be closed when sent."""
-        shared = (self.clock.shared, *self._pages.values())
-        return [*self._seats[stack].theirs, *(page.open_reader() for page in shared)]
+        readers: list[int] = []
+        try:
+            for page in (self.clock.shared, *self._pages.values()):
+                readers.append(page.open_reader())
+        except OSError:
+            _close_all(readers)
+            raise
+        return [*self._seats[stack].theirs, *readers]
 
     def hang_up(self, stack: int) -> None:
         """The program is gone or thrown out: its descriptors are closed, its memory waits for `release`."""

@@ -76,7 +76,7 @@ class ControlServer:
             self._listener.close()
             self._epoll.close()
             raise
-        self._deaf = False  # no descriptor is left for another connection
+        self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)  # for when there is no other
         self._epoll.register(self._listener, select.EPOLLIN)
 
     def poll(self, now_ns: int, timeout_ns: int | None = 0) -> None:
@@ -110,6 +110,9 @@ class ControlServer:
             self._drop(link)
         self._epoll.close()
         self._listener.close()
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
         self.path.unlink(missing_ok=True)
 
     # In -----------------------------------------------------------------------------------------------
@@ -122,14 +125,24 @@ class ControlServer:
                 return
             except OSError as error:
                 if error.errno in (errno.EMFILE, errno.ENFILE):
-                    self._epoll.unregister(self._listener)
-                    self._deaf = True
+                    self._turn_away()
                 return
             sock.setblocking(False)
             credentials = peer_of(sock)
             session = self.core.connect(credentials, self._allowed(credentials), self._wall_ns())
             self._links[sock.fileno()] = _Link(session, sock, {})
             self._epoll.register(sock, select.EPOLLIN)
+
+    def _turn_away(self) -> None:
+        """No descriptor is left for a connection: one that is kept for this closes it, else it would wait."""
+        self.core.counts["no descriptor"] += 1
+        if self._spare >= 0:
+            os.close(self._spare)
+            self._spare = -1
+        with suppress(OSError):
+            self._listener.accept()[0].close()
+        with suppress(OSError):
+            self._spare = os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
     def _read(self, link: _Link, now_ns: int) -> None:
         for _ in range(self.core.limits.packets_per_poll):
@@ -233,6 +246,3 @@ class ControlServer:
         link.sock.close()
         if link.session.stack:
             self._ground.hang_up(link.session.stack)
-        if self._deaf:
-            self._deaf = False
-            self._epoll.register(self._listener, select.EPOLLIN)

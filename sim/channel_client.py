@@ -104,9 +104,9 @@ class Link:
         self.registry = RegistryView(map_read_only(fds["registry"])) if "registry" in fds else None
         self.host = HostView(map_read_only(fds["host"])) if "host" in fds else None
         memory = mmap.mmap(fds["arena"], welcome.shape.arena_bytes)
-        region = DmaRegion(welcome.iova, np.frombuffer(memory, dtype=np.uint8))
+        self.arena = DmaRegion(welcome.iova, np.frombuffer(memory, dtype=np.uint8))
         self.port = SocketPort(self, welcome.shape.doorbells, self._bell_fds)
-        self.channel = Channel(welcome.shape, region, self.port)
+        self.channel = Channel(welcome.shape, self.arena, self.port)
         self._poll = select.poll()
         self._poll.register(self._sock, select.POLLIN)
         self._poll.register(self._wakes_fd, select.POLLIN)

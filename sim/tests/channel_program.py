@@ -4,6 +4,7 @@ process's part.
 """
 
 import os
+import random
 import signal
 import subprocess
 import sys
@@ -17,13 +18,14 @@ from scapy.layers.l2 import Ether
 from driver.arbiter import messages as msg
 from sim.arbiter_rig import ArbiterRig
 from sim.bench_channels import SOCKET_VARIABLE, run_program
-from sim.channel_client import Link, connect
+from sim.channel_client import Link, connect, step
 from sim.channel_host import ChannelHost
 from sim.fast import FastHarness
 
 HERE, PEER, PEER_MAC = "10.0.0.1", "10.0.0.9", "02:00:00:00:00:09"
 UDP_PROTO, ECHO = 17, 7
 FRAMES, BATCH = 256, 16
+LOOKS = 200  # of the loop, while a victim has its channel, until it is killed
 
 
 def script(*arguments: str) -> list[str]:
@@ -69,8 +71,8 @@ async def alone(harness: FastHarness, folder: str) -> dict[str, Any]:
     return seen
 
 
-async def killed(harness: FastHarness, folder: str, times: int) -> dict[str, Any]:
-    """Programs are killed while their frames are under way; another one's echoes all come."""
+async def killed(harness: FastHarness, folder: str, victim: str, times: int) -> dict[str, Any]:
+    """Programs are killed while they are at it; another one's echoes all come."""
     rig, host = await started(harness, folder)
     regions = len(harness.memory.regions())
     peer = cocotb.start_soon(echo(harness))
@@ -79,19 +81,21 @@ async def killed(harness: FastHarness, folder: str, times: int) -> dict[str, Any
     good = subprocess.Popen(script("talk"), env=env, stdout=subprocess.PIPE, text=True)
     ended = os.pidfd_open(good.pid)
     host.server.watch(ended)
-    sent_before = 0
+    looks = 0
 
     def over() -> bool:
-        nonlocal sent_before
-        sent = harness.wire.counters()["tx_frames"]
-        if victims and victims[-1].returncode is None and sent > sent_before + 500:
+        nonlocal looks
+        looks += rig.arbiter.clients.find(good_stack + len(victims)) is not None
+        if victims and victims[-1].returncode is None and looks > LOOKS:
             victims[-1].send_signal(signal.SIGKILL)
             victims[-1].wait()
         if not victims or (victims[-1].returncode is not None and len(victims) < times):
-            sent_before = sent
-            victims.append(subprocess.Popen(script("flood"), env=env))
+            looks = 0
+            victims.append(subprocess.Popen(script(victim), env=env))
         return good.poll() is not None and victims[-1].returncode is not None
 
+    await host.run(lambda: len(rig.arbiter.clients) > 0)
+    good_stack = next(iter(rig.arbiter.clients)).stack
     await host.run(over)
     os.close(ended)
     assert good.stdout is not None
@@ -148,5 +152,20 @@ def flood() -> None:
         link.recv()
 
 
+def vandal() -> None:
+    """Random bytes into the arena, rings and buffers alike, bells and requests without end."""
+    rng = random.Random(1)
+    link = connect(os.environ[SOCKET_VARIABLE], rx_slots=64, tx_slots=64)
+    arena = link.arena
+    step(link.port.ring(link.channel.shape.doorbells[0], 0, 2))
+    while True:
+        at = rng.randrange(4096 * 2) if rng.random() < 0.5 else rng.randrange(arena.size_bytes - 64)
+        arena.view[at : at + 64] = list(rng.randbytes(64))
+        for doorbell in link.channel.shape.doorbells:
+            step(link.port.ring(doorbell, 0, 2))
+        link.request(msg.Mark(1, rng.getrandbits(8), "x"))
+        link.events()
+
+
 if __name__ == "__main__":
-    {"talk": talk, "flood": flood}[sys.argv[1]]()
+    {"talk": talk, "flood": flood, "vandal": vandal}[sys.argv[1]]()

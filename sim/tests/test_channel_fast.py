@@ -25,10 +25,13 @@ def test_a_program_talks_through_the_nic(tmp_path: Path) -> None:
 
 
 @pytest.mark.sim
+@pytest.mark.parametrize("victim", ["flood", "vandal"])
 @pytest.mark.parametrize("times", [2, pytest.param(100, marks=pytest.mark.slow)])
-def test_programs_are_killed_in_mid_traffic(tmp_path: Path, times: int) -> None:
-    """Nothing of them is left, the NIC touches no memory that is gone, another program loses nothing."""
-    seen = run(tmp_path, "killed", times=times)
+def test_programs_are_killed_in_mid_traffic(tmp_path: Path, victim: str, times: int) -> None:
+    """Nothing of them is left, the NIC touches no memory that is gone, another program loses nothing; also
+    if they write random bytes into all that they can write.
+    """
+    seen = run(tmp_path, "killed", victim=victim, times=times)
     assert seen == {
         "status": 0, "said": ["256", "True", "Done"], "killed": times, "left": 0, "differences": []
     }  # fmt: skip

@@ -6,7 +6,7 @@ The privileged side lays the arena out, gives the device a window on it, and set
 interrupts, a clock. It has no way to the device's registers.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -162,15 +162,24 @@ class Channel:
         """Take up to `limit` frames; their buffers go back to the ring, with the next wait's doorbell."""
         return self.rx.recv(limit)
 
-    async def wait(self, timeout_ns: int | None = None, *, tx_slots: int = 0) -> bool:
-        """Wait for a frame or (tx_slots > 0) for so many free transmit slots; False on a timeout."""
+    async def wait(
+        self,
+        timeout_ns: int | None = None,
+        *,
+        tx_slots: int = 0,
+        or_when: Callable[[], bool] = lambda: False,
+    ) -> bool:
+        """Wait for a frame or (tx_slots > 0) for so many free transmit slots; False on a timeout.
+
+        or_when: another reason to return; the port's wait_irq must return when it may have become true.
+        """
         await self.rx.kick()
         await self.tx.kick()
         deadline_ns = None if timeout_ns is None else self._port.now_ns() + timeout_ns
         rx_vector, tx_vector = self.shape.vectors()
         vectors = [rx_vector, *([tx_vector] if tx_slots else [])]
         try:
-            while not self._ready(tx_slots):
+            while not (self._ready(tx_slots) or or_when()):
                 missed = [self.rx.queue.interrupt_after(1)]
                 if tx_slots:
                     missed.append(self.tx.interrupt_for(tx_slots))

@@ -4,6 +4,7 @@ process.
 """
 
 import random
+from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import ip_address
 
@@ -66,6 +67,9 @@ class ArbiterRig:
         self.worker = Worker(self.arbiter, steering, self.pairs)
         self.seats: dict[int, Seat] = {}
         self.host_frames: list[bytes] = []
+        # Stacks that sit elsewhere (sim.channel_host): what they are told, and whose memory is free.
+        self.tell_others: Callable[[int, msg.Event], object] = lambda stack, event: None
+        self.free_others: Callable[[int], object] = lambda stack: None
 
     @classmethod
     async def start(
@@ -115,7 +119,12 @@ class ArbiterRig:
         for stack, event in self.arbiter.take_events():
             if stack in self.seats:
                 self.seats[stack].told.append(event)
+            else:
+                self.tell_others(stack, event)
         for stack in self.arbiter.take_released():
+            if stack not in self.seats:
+                self.free_others(stack)
+                continue
             seat = self.seats[stack]
             seat.channel = None
             self.harness.dma_free(seat.region)

@@ -55,6 +55,7 @@ FAIRNESS_QUICK = {
 }  # shorter chains: they are what a share is made of
 RATIO_ROUNDS = 5  # fast harness and bare main by turns; the median of each
 DEMO_BYTES = 4 << 20
+FLOW_SETUPS = 200  # connections
 QUICK = 10
 
 
@@ -99,6 +100,8 @@ BOUNDS: Mapping[str, Bound] = {
     "wire_to_irq_cycles": Bound(540, at_most=True),
     "arbiter_reservations_per_s": Bound(50_000),
     "arbiter_registry_mb": Bound(100, at_most=True),
+    "flow_setup_in_process_us": Bound(1_000, at_most=True),
+    "flow_setup_across_us": Bound(2_500, at_most=True),
 }
 
 
@@ -201,6 +204,12 @@ def _demo(quick: bool) -> Figures:
     return {"demo_mb_per_s": summary["mb_per_s"]}
 
 
+def _flow_setup(quick: bool) -> Figures:
+    with tempfile.TemporaryDirectory() as folder:  # a socket's name must be short
+        arguments = {"folder": folder, "count": FLOW_SETUPS // (QUICK if quick else 1)}
+        return in_fast("sim.bench_channels:measure", arguments, Path(folder), lambda values: None)
+
+
 def run_bench(out: Path, quick: bool) -> Figures:
     """Measure all; write the figures to `out` (flat: name -> number) and return them."""
     with step("building the simulators (kept in build/sim)"):
@@ -215,6 +224,7 @@ def run_bench(out: Path, quick: bool) -> Figures:
         lambda: _ratio(quick),
         lambda: _demo(quick),
         lambda: bench_arbiter.figures(quick),
+        lambda: _flow_setup(quick),
     ]
     figures: Figures = {}
     for part in parts:

@@ -122,6 +122,16 @@ class FastHarness:
         return int(self._status.clocked)
 
     @property
+    def quiet(self) -> bool:
+        """Nothing moves in the NIC, on the bus or on the wire: without somebody acting, only timers go on."""
+        return bool(self._lib.tupelo_quiet())
+
+    def next_deadline_ns(self) -> int | None:
+        """The earliest time that a coroutine sleeps until; None if none does."""
+        cycle = min((waiter.deadline_cycle for waiter in self._waiters), default=NEVER)
+        return None if cycle == NEVER else cycle * CLK_NS
+
+    @property
     def wakes(self) -> int:
         """How often Python was woken."""
         return int(self._status.wakes)

@@ -130,6 +130,7 @@ PROTOTYPES: dict[str, tuple[Any, list[Any]]] = {
     "tupelo_configure": (None, [POINTER(ConfigStruct)]),
     "tupelo_status": (POINTER(StatusStruct), []),
     "tupelo_poll": (None, []),
+    "tupelo_quiet": (c_int, []),
     "tupelo_set_deadline": (None, [c_uint64]),
     "tupelo_reset": (None, [c_uint32]),
     "tupelo_straps": (None, [c_uint64, c_uint32, c_uint32]),

@@ -44,7 +44,7 @@ class Listener(Protocol):
 class _Entry:
     region: DmaRegion
     pointer: int
-    backing: mmap.mmap
+    backing: object  # keeps the bytes alive
 
 
 class HostMemory:
@@ -74,16 +74,33 @@ class HostMemory:
         iova = self._place(align_bytes) + offset_bytes
         if iova + size_bytes > LAST_IOVA:
             raise AllocationError(f"address space is used up: {size_bytes=} at {iova:#x}")
-        self._next_iova = iova + size_bytes + GUARD_BYTES
         lead = iova % mmap.PAGESIZE
         backing = mmap.mmap(-1, lead + size_bytes)
-        view: U8Array = np.frombuffer(backing, dtype=np.uint8)[lead:]
+        return self._add(iova, np.frombuffer(backing, dtype=np.uint8)[lead:], backing)
+
+    def adopt(self, memory: memoryview) -> DmaRegion:
+        """Make memory that somebody else has mapped a region, at whole pages; `free` lets go of it.
+
+        Raises AllocationError if it is empty, read-only, or does not begin with a page.
+        """
+        if memory.readonly or not memory.nbytes:
+            raise AllocationError(f"not memory to write: {memory.nbytes} bytes, {memory.readonly=}")
+        view: U8Array = np.frombuffer(memory, dtype=np.uint8)
+        if int(view.ctypes.data) % mmap.PAGESIZE:
+            raise AllocationError(f"memory at {int(view.ctypes.data):#x} does not begin with a page")
+        iova = self._place(mmap.PAGESIZE)
+        if iova + memory.nbytes > LAST_IOVA:
+            raise AllocationError(f"address space is used up: {memory.nbytes} bytes at {iova:#x}")
+        return self._add(iova, view, memory)
+
+    def _add(self, iova: int, view: U8Array, backing: object) -> DmaRegion:
         region = DmaRegion(iova, view)
         pointer = int(view.ctypes.data)
+        self._next_iova = iova + region.size_bytes + GUARD_BYTES
         bisect.insort(self._starts, iova)
         self._entries[iova] = _Entry(region, pointer, backing)
         if self._listener is not None:
-            self._listener.region_added(iova, size_bytes, pointer)
+            self._listener.region_added(iova, region.size_bytes, pointer)
         return region
 
     def free(self, region: DmaRegion) -> None:

@@ -11,9 +11,10 @@ from typing import Annotated
 
 import msgspec
 
-Cookie = Annotated[int, msgspec.Meta(ge=0, lt=1 << 64)]
-Token = Annotated[int, msgspec.Meta(ge=0, lt=1 << 64)]
-Generation = Annotated[int, msgspec.Meta(ge=0, lt=1 << 64)]
+U64 = Annotated[int, msgspec.Meta(ge=0)]  # msgspec takes no bound of 2^64; msgpack has no larger number
+Cookie = U64
+Token = U64
+Generation = U64
 Port = Annotated[int, msgspec.Meta(ge=0, lt=1 << 16)]
 Protocol = Annotated[int, msgspec.Meta(ge=0, lt=1 << 8)]
 Zone = Annotated[int, msgspec.Meta(ge=0, lt=1 << 32)]

@@ -23,6 +23,7 @@ void tupelo_configure(const TupeloConfig *config) {
 
 tupelo::Status *tupelo_status() { return &model().status; }
 void tupelo_poll() { model().poll(); }
+int tupelo_quiet() { return model().quiet() ? 1 : 0; }
 void tupelo_set_deadline(uint64_t cycle) { model().set_deadline(cycle); }
 void tupelo_reset(uint32_t cycles) { model().reset(cycles); }
 void tupelo_straps(uint64_t mac, uint32_t mtu, uint32_t link_up) { model().set_straps(mac, mtu, link_up); }

@@ -51,7 +51,10 @@ uint32_t FastModel::tick(bool busy) {
     ++status.wakes;
     flags |= kEvent;
   }
-  if (busy || (flags & (kReset | kBarDue | kRxDue | kEvent)) != 0 || open_ != 0 || !memory.idle()) {
+  if (busy || (flags & (kReset | kBarDue | kRxDue)) != 0 || open_ != 0 || !memory.idle()) {
+    last_active_ = status.clocked;
+    last_busy_ = status.clocked;
+  } else if ((flags & kEvent) != 0) {
     last_busy_ = status.clocked;
   } else if (idle_cycles_ != 0 && status.clocked - last_busy_ >= idle_cycles_) {
     flags |= kMayStop;
@@ -72,6 +75,12 @@ bool FastModel::wake() {
     if (wire.taken().front().cycle + wire_age_ <= status.cycle) return true;
   }
   return status.cycle >= deadline_;
+}
+
+bool FastModel::quiet() {
+  const bool frames_for_python = wire_frames_ != 0 && !wire.taken().empty();
+  return operations_.empty() && open_ == 0 && memory.idle() && wire.next_due() == kNever && !frames_for_python &&
+         status.clocked - last_active_ >= kQuietCycles;
 }
 
 int64_t FastModel::stop() {

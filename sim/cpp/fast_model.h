@@ -50,6 +50,7 @@ class FastModel {
  public:
   static constexpr uint64_t kNever = ~uint64_t{0};
   static constexpr uint64_t kMsixBase = 0xFEE00000;
+  static constexpr uint64_t kQuietCycles = 64;  // longer than the NIC is silent in the middle of something
 
   void configure(uint32_t idle_cycles, uint32_t stall_msix, uint64_t seed);
   void set_beat_bytes(uint32_t beat_bytes);
@@ -59,6 +60,8 @@ class FastModel {
   void message(uint64_t addr, uint32_t data);
   /// The clock may stand still: for how many cycles (0: not at all, -1: until a kick).
   int64_t stop();
+  /// Nothing moves or is about to move without a timer, a driver or the wire's other end doing something.
+  bool quiet();
   void resume(uint64_t cycle);
 
   // BAR: operations go out in order; answers of reads come back in order.
@@ -89,7 +92,8 @@ class FastModel {
   uint32_t idle_cycles_ = 1024, stall_msix_ = 0;
   Rng rng_;
   uint64_t reset_until_ = 16;
-  uint64_t last_busy_ = 0;  // in clocked cycles
+  uint64_t last_busy_ = 0;    // in clocked cycles
+  uint64_t last_active_ = 0;  // the same, waking the driver not counted
   bool armed_ = true, straps_changed_ = true;
   std::deque<BarOp> operations_;
   std::deque<uint32_t> answers_;

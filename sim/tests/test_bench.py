@@ -31,6 +31,8 @@ GOOD = {
     "fairness_worst_percent": 2.0,
     "arbiter_reservations_per_s": 50_000.0,
     "arbiter_registry_mb": 100.0,
+    "flow_setup_in_process_us": 1_000.0,
+    "flow_setup_across_us": 2_500.0,
 }
 
 
@@ -93,6 +95,8 @@ def test_the_command_writes_flat_figures_and_ends_by_the_bounds(
     arbiter = {"arbiter_reservations_per_s": 60_000.0, "arbiter_registry_mb": 70.0}
     monkeypatch.setattr(bench_arbiter, "figures", lambda quick: arbiter)
     monkeypatch.setattr(bench, "_fairness", lambda quick: {"fairness_worst_percent": 0.5})
+    setup = {"flow_setup_in_process_us": 250.0, "flow_setup_across_us": 900.0}
+    monkeypatch.setattr(bench, "_flow_setup", lambda quick: setup)
     monkeypatch.setattr(bench, "_demo", lambda quick: {"demo_mb_per_s": demo_rate})
     out = tmp_path / "b" / "bench.json"
     result = CliRunner().invoke(cli.main, ["bench", "--out", str(out)])

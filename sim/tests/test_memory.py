@@ -2,6 +2,7 @@
 """HostMemory: what it allocates, what it finds, what it refuses."""
 
 import itertools
+import mmap
 import random
 
 import pytest
@@ -102,3 +103,27 @@ def test_a_view_outlives_its_region() -> None:
     memory.free(region)
     del region
     assert int(view.sum()) == 5 * 4096
+
+
+def test_memory_of_somebody_else_is_adopted_and_let_go() -> None:
+    """At its own pages: the device's bytes are the mapping's, and nothing keeps it once it is free."""
+    journal = Journal()
+    memory = HostMemory(journal)
+    mapped = mmap.mmap(-1, 3 * mmap.PAGESIZE)
+    region = memory.adopt(memoryview(mapped))
+    assert region.iova % mmap.PAGESIZE == 0 and region.size_bytes == 3 * mmap.PAGESIZE
+    assert journal.table == {region.iova: (region.size_bytes, region.view.ctypes.data)}
+    memory.write(region.iova + 5000, b"tupelo")
+    assert mapped[5000:5006] == b"tupelo"
+    after = memory.alloc(64)
+    assert after.iova - (region.iova + region.size_bytes) >= GUARD_BYTES
+    memory.free(region)
+    assert list(journal.table) == [after.iova]
+    del region
+    mapped.close()  # BufferError if anything still held it
+
+
+@pytest.mark.parametrize("wrong", [b"read-only", bytearray(), memoryview(mmap.mmap(-1, 8192))[1:]])
+def test_memory_that_cannot_be_adopted(wrong: bytes | bytearray | memoryview) -> None:
+    with pytest.raises(AllocationError):
+        HostMemory().adopt(memoryview(wrong))

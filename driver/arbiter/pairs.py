@@ -34,8 +34,9 @@ class ChannelPairs:
         return self._arenas[stack][0]
 
     def doorbells(self, stack: int) -> tuple[int, ...]:
-        """BAR offsets that a stack may write; none if it has no pair."""
-        return self._arenas[stack][0].doorbells if stack in self._arenas else ()
+        """BAR offsets that a stack may write; none while its pair is not open."""
+        doorbells = self._arenas[stack][0].doorbells if stack in self._arenas else ()
+        return doorbells if any(doorbells) else ()
 
     async def open(self, job: OpenPair) -> None:
         """Windows and guard first, then the queues: nothing runs without them."""

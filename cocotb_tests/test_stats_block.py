@@ -137,7 +137,7 @@ class Stats(BlockPins):
         put["tx_fate_i"](end)
         fate = queue << 1 | sent
         put["fate_i"](
-            ((fate << 6 | reason) << 16 | frames) << 26 | rng.getrandbits(24) << 2 | csum << 1 | tso
+            ((fate << 6 | reason) << 16 | frames) << 50 | rng.getrandbits(48) << 2 | csum << 1 | tso
         )
         if end:
             events[Stat.TX_CHAINS] += 1

@@ -101,13 +101,6 @@ class Arbiter(Requests, HostSide):
         """Whether anybody but the host may have a tuple."""
         return len(self.clients) > 0 or bool(self._lingering)
 
-    def entry(self, token: int) -> Entry | None:
-        """The entry of this token, or None."""
-        try:
-            return self.registry.get(token)
-        except ArbiterError:
-            return None
-
     def silence(self, entry: Entry) -> None:
         """The peer of a lingering tuple has had its answer: the NIC drops the rest."""
         self._silent.add(entry.token)
@@ -132,14 +125,12 @@ class Arbiter(Requests, HostSide):
 
     def next_deadline_ns(self) -> int | None:
         """When on_timer wants to be called; None if nothing is pending."""
-        found = (self.registry.next_deadline_ns(), self.registry.ip_ids.next_deadline_ns())
-        return min((at for at in found if at is not None), default=None)
+        return self.registry.next_deadline_ns()
 
     def on_timer(self, now_ns: int) -> None:
         """Let go of what has lingered long enough."""
         for entry in self.registry.on_timer(now_ns):
             self._over(entry.token)
-        self.registry.ip_ids.on_timer(now_ns)
 
     def next_job(self) -> Job | None:
         """The next thing for the hardware; None if there is none. It is to be answered before the next is
@@ -147,11 +138,9 @@ class Arbiter(Requests, HostSide):
         """
         if self._at_work is not None:
             raise ArbiterError(errno.EALREADY, f"{self._at_work}: not answered yet")
-        job = (
-            self._pair_job() or self.mirror.next() or self._pair_job()
-        )  # next() may find that all is written
-        self._at_work = job
-        return job
+        # The second look is for a pair that waited for what next() has found to be written.
+        self._at_work = self._pair_job() or self.mirror.next() or self._pair_job()
+        return self._at_work
 
     def _pair_job(self) -> OpenPair | ClosePair | None:
         pair = self._pair_jobs[0] if self._pair_jobs else None
@@ -174,7 +163,7 @@ class Arbiter(Requests, HostSide):
             if client.state is State.SUSPENDING:
                 client.state = State.SUSPENDED
             else:
-                self._closed(client)
+                self.clients.remove(client)
         elif client.state is State.OPENING:
             self._opened(client, ok)
 

@@ -29,7 +29,7 @@ class Core:
         self._pair_jobs: deque[OpenPair | ClosePair] = deque()
         self.protocols: dict[tuple[int, int], Entry] = {}  # (protocol, family) -> entry of a stack
         self._sent: list[tuple[int, msg.Send]] = []  # frames that stacks send by the control channel
-        self._lingering: dict[int, None] = {}  # tokens
+        self._lingering: set[int] = set()  # tokens
         self._silent: set[int] = set()  # of those: their peers have been answered
         self._left: list[tuple[Entry, bool]] = []  # TCP flows that began to linger; whether the stack died
         self._free: list[int] = []  # tokens that do not linger any more
@@ -40,6 +40,13 @@ class Core:
     def tell(self, stack: int, event: msg.Event) -> None:
         """Put down an event for a stack."""
         self._events.append((stack, event))
+
+    def entry(self, token: int) -> Entry | None:
+        """The entry of this token, or None."""
+        try:
+            return self.registry.get(token)
+        except ArbiterError:
+            return None
 
     def _lost(self, stack: int, token: int, why: str) -> None:
         """Tell a stack that an entry is another one's now."""
@@ -75,12 +82,9 @@ class Core:
         self.mirror.arm(entry, self.action_of(entry), lambda ok: self._armed(token, stack, ok, then))
 
     def _armed(self, token: int, stack: int, ok: bool, then: Callable[[Entry], None] | None) -> None:
-        try:
-            entry = self.registry.get(token)
-        except ArbiterError:
-            return  # released meanwhile, which has taken it out of the tables, too
-        if entry.stack != stack:
-            return  # taken over meanwhile, which has armed it anew
+        entry = self.entry(token)
+        if entry is None or entry.stack != stack:
+            return  # released meanwhile, which has taken it out of the tables, or taken over and armed anew
         self._cover.pop(token, None)
         software = not ok
         if not ok:
@@ -107,11 +111,8 @@ class Core:
             return
         for token in [token for token, table in self._software.items() if table is type(left)]:
             del self._software[token]
-            try:
-                entry = self.registry.get(token)
-            except ArbiterError:
-                continue
-            if entry.flags & EntryFlag.SOFTWARE and not entry.flags & NOT_IN_NIC:
+            entry = self.entry(token)
+            if entry is not None and entry.flags & EntryFlag.SOFTWARE and not entry.flags & NOT_IN_NIC:
                 self._arm(entry)
                 return
 
@@ -135,11 +136,8 @@ class Core:
     def _uncover(self, listener: int) -> None:
         for token in [flow for flow, cover in self._cover.items() if cover == listener]:
             del self._cover[token]
-            try:
-                entry = self.registry.get(token)
-            except ArbiterError:
-                continue
-            if not entry.flags & NOT_IN_NIC:
+            entry = self.entry(token)
+            if entry is not None and not entry.flags & NOT_IN_NIC:
                 self._arm(entry)
 
     def _granted(self, cookie: int, entry: Entry) -> msg.Granted:
@@ -178,17 +176,13 @@ class Core:
         client.watched.clear()
         had, client.state = client.state, State.CLOSING
         if had is State.SUSPENDED:
-            self._closed(client)
+            self.clients.remove(client)
         elif had is not State.SUSPENDING:
             assert client.pair is not None
             self._pair_jobs.append(ClosePair(client.pair, client.stack))
 
-    def _closed(self, client: Client) -> None:
-        self.clients.remove(client)
-
     def _release_all(self, client: Client, now_ns: int, *, died: bool) -> None:
         released = self.registry.release_stack(client.stack, now_ns)
-        self.registry.ip_ids.release_stack(client.stack, now_ns)
         for entry in released.gone:
             self._disarm(entry.token)
             self.protocols.pop((entry.proto, entry.family), None)
@@ -198,7 +192,7 @@ class Core:
     def _linger(self, entry: Entry, died: bool) -> None:
         """The tuple is kept for 2 MSL; the host side answers what still comes for it."""
         self._cover.pop(entry.token, None)
-        self._lingering[entry.token] = None
+        self._lingering.add(entry.token)
         if entry.proto == TCP:
             self._left.append((entry, died))
         self._divert(entry)
@@ -206,6 +200,7 @@ class Core:
     def _over(self, token: int) -> None:
         """A tuple does not linger any more: it is free, or it is taken again."""
         self._silent.discard(token)
-        if self._lingering.pop(token, 0) is None:
+        if token in self._lingering:
+            self._lingering.remove(token)
             self._free.append(token)
         self._disarm(token)

@@ -19,6 +19,7 @@ as TIME-WAIT does, and anything else is reset.
 from dataclasses import dataclass
 from typing import Protocol
 
+from driver.arbiter.addresses import octets
 from driver.arbiter.entries import Entry
 from driver.arbiter.frames import ACK, FIN, RST, SYN, Packet, Segment, segment, tcp_frame
 
@@ -69,9 +70,8 @@ class Resetter:
 
     def start(self, entry: Entry, now_ns: int, *, dead: bool) -> None:
         """Take care of a lingering TCP flow; dead: its stack did not close it."""
-        assert entry.local is not None and entry.remote is not None
-        size = 4 if entry.family == 4 else 16
-        local, remote = entry.local.to_bytes(size, "big"), entry.remote.to_bytes(size, "big")
+        local, remote = octets(entry.family, entry.local), octets(entry.family, entry.remote)
+        assert local is not None and remote is not None
         self._flows[entry.token] = _Flow(entry, local, remote, dead, next_ns=now_ns)
 
     def stop(self, token: int) -> None:
